@@ -1,0 +1,31 @@
+/*
+ * Check: structure (every reference leads somewhere, every pack has the size and index it
+ * claims) and, on request, every stored byte.  Reads only; needs no claim.
+ */
+#ifndef HOLDFAST_AGENT_REPOSITORY_CHECK_H
+#define HOLDFAST_AGENT_REPOSITORY_CHECK_H
+
+#include <jansson.h>
+
+#include "agent/repository/repository.h"
+#include "shared/progress.h"
+
+struct check_options {
+	bool read_data;   /* open every frame and hash every blob */
+	unsigned percent; /* with read_data: only this share of the packs, 1..100; 0 means all */
+	unsigned threads; /* 0: one per core */
+};
+
+struct check_result {
+	uint64_t snapshots, packs, blobs, trees;
+	uint64_t bytes_read;
+	uint64_t errors;
+	json_t *damage; /* array of {"object", "problem", "snapshots": [], "paths": []} */
+};
+
+/* Returns 0 also when damage was found: see result->errors.  -1 if the check could not be done. */
+int check_run(struct repository *repo, const struct check_options *options,
+    struct progress *progress, struct check_result *result, struct error *err);
+void check_result_done(struct check_result *result);
+
+#endif
