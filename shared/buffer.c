@@ -174,7 +174,7 @@ reader_get(struct reader *r, size_t len, const uint8_t **ret, struct error *err)
 static int
 get_little_endian(struct reader *r, size_t width, uint64_t *ret, struct error *err)
 {
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	uint64_t v = 0;
 
 	if (reader_get(r, width, &p, err) != 0)
