@@ -41,7 +41,7 @@ struct progress {
 	atomic_bool cancelled;
 	pthread_mutex_t lock;
 	pthread_cond_t resumed;
-	bool paused;
+	atomic_bool paused;             /* set under the lock; read without */
 	char path[4096];                /* printable, cut if too long */
 	struct remarks losses;
 	struct remarks notes;
