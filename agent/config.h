@@ -1,36 +1,41 @@
 /*
- * The agent's settings, from one table: default < file < conf.d/ *.conf < environment < flag.
+ * The agent's settings, from the table in agent/settings.h.
  *
- * Unknown sections and settings are errors with file and line.  A file that holds a secret must not be
- * readable by others.  The result is read-only once loaded.
+ * Precedence: flag, then environment, then conf.d/ *.conf (sorted by name, the last wins), then
+ * the file, then the default.  Unknown sections and settings are errors with file and line.
+ * A file that holds a secret must not be accessible to others.
+ * The result is read-only once loaded, so any thread may use it.
  */
 #ifndef HOLDFAST_AGENT_CONFIG_H
 #define HOLDFAST_AGENT_CONFIG_H
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/error.h"
 
+#define CONFIG_FILE_DEFAULT "/etc/holdfast/holdfast.conf"
+
 struct config {
 	/* [agent] */
 	char *name;             /* default: the host's name */
-	char **listen;          /* "ADDR:PORT", "[v6]:PORT" or "unix:PATH"; default 127.0.0.1:7420 */
+	char **listen;          /* "ADDR:PORT", "[v6]:PORT" or "unix:PATH" */
 	size_t listen_count;
-	char *state;            /* folder; default ./state as a user, /var/lib/holdfast as root service */
+	char *state;            /* folder; see agent/settings.h for its default */
 	char **allow;           /* absolute folders that may be backed up; none: all */
 	size_t allow_count;
 	char **restore;         /* absolute folders that may be restored into; none: all */
 	size_t restore_count;
-	char *tls_cert, *tls_key;
+	char *tls_cert, *tls_key; /* or NULL */
 	bool insecure_http;
 	uint64_t max_connections, max_connections_per_address;
-	uint64_t max_body;              /* bytes */
+	uint64_t max_body;      /* bytes */
 	int64_t header_deadline_s, request_deadline_s, idle_s;
-	uint64_t run_workers;           /* runs at once */
+	uint64_t run_workers;   /* runs at once */
 	/* [repository] */
-	char *repository;       /* folder or URL; default ./backup */
+	char *repository;       /* folder or URL */
 	char *passphrase_file;  /* NULL: STATE/passphrase */
 	int64_t compression;    /* zstd level */
 	uint64_t threads;       /* 0: one per core */
@@ -38,20 +43,41 @@ struct config {
 	char **exclude;
 	size_t exclude_count;
 	bool exclude_caches, one_file_system;
-	uint64_t max_file_size; /* 0: no limit */
+	uint64_t max_file_size; /* bytes; 0: no limit */
 	int64_t grace_s;
+
+	char **sources;         /* where each setting came from, in the order of the table */
 };
 
 /* What came by flags; NULL where not given. */
 struct config_flags {
-	const char *file; /* --config; NULL: /etc/holdfast/holdfast.conf if it exists */
+	const char *file; /* --config; NULL: CONFIG_FILE_DEFAULT if it exists */
 	const char *listen, *repository, *state, *passphrase_file;
 };
 
+/* ERROR_CONFIG: a wrong setting, with its source; ERROR_NOT_FOUND: no file of that name. */
 int config_load(const struct config_flags *flags, struct config **ret, struct error *err);
 void config_free(struct config *config);
 
-/* The whole configuration with the source of each value; secrets shown as "(set)". */
+/*
+ * What loading cannot know: whether the files it names are there and well protected, whether
+ * folders exist, whether the listen addresses may be served without TLS.  ERROR_CONFIG.
+ */
+int config_verify(const struct config *config, struct error *err);
+
+/*
+ * Refuse a secret's file unless it belongs to us or root and gives others no access and its
+ * group none but reading.  what: "passphrase file", for the message.
+ */
+int config_check_secret_file(const char *path, const char *what, struct error *err);
+
+/* True for "127.x.y.z:PORT", "[::1]:PORT", "localhost:PORT" and "unix:PATH". */
+bool config_listen_is_local(const char *listen);
+
+/* {"SECTION": {"KEY": {"value": ..., "source": "default"}}} for every setting. */
 json_t *config_to_json(const struct config *config);
+
+/* The table as JSON: [{"section", "key", "type", "default", "environment", "sentence"}]. */
+json_t *config_describe(void);
 
 #endif

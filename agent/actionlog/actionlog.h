@@ -1,9 +1,14 @@
 /*
  * The action log: every action is one row of the table "log" in STATE/log.sqlite.
  *
- * One SQLite connection under one lock, WAL, synchronous=FULL: a row that was written is
- * there after a power cut.  Rows carry a sequence (the id) that only rises.
- * The ancestor's five columns (id, date, action, parameter, status) keep their names and types.
+ * One SQLite connection under one lock, WAL, synchronous=FULL: a row that was written is there
+ * after a power cut.  Rows carry a sequence (the id) that only rises.  Rows that several threads
+ * write at the same time share one commit.
+ * The ancestor's five columns (id, date, action, parameter, status) keep their names and types,
+ * so that INSERT INTO log(action, parameter, status) still works.
+ * STATE/log.lock belongs to whoever has the file open.  A command that runs beside an agent
+ * leaves its rows in STATE/log.spool/, from where the agent takes them at its next look.
+ * A file that is damaged is set aside as log.sqlite.damaged-TIME, and a new one says so.
  */
 #ifndef HOLDFAST_AGENT_ACTIONLOG_ACTIONLOG_H
 #define HOLDFAST_AGENT_ACTIONLOG_ACTIONLOG_H
@@ -26,6 +31,7 @@ struct action {
 	bool failed;            /* status ERROR, else SUCCESS */
 	const char *outcome;    /* "ok", "warn", "failed", "cancelled", "aborted" */
 	const char *run;        /* run id */
+	bool once;              /* write nothing if a row of this run and action is there */
 	const char *snapshot;   /* snapshot id */
 	const char *origin;     /* "127.0.0.1 token:NAME", "unix uid:0", "cli uid:0", "agent" */
 	const char *message;    /* the reason, the losses */
@@ -34,24 +40,49 @@ struct action {
 };
 
 struct actionlog_filter {
-	struct timespec start, end;   /* inclusive; all zero: open */
-	const char *action, *status, *q; /* q: substring of parameter, command or message */
+	struct timespec start, end;      /* inclusive, to the millisecond; all zero: open */
+	const char *action, *status;     /* exact; NULL or "": any */
+	const char *q;                   /* part of parameter, command or message */
 	uint64_t after;                  /* only ids above */
-	uint64_t limit;                  /* 0: no limit */
+	uint64_t limit;                  /* 0: as many as a page holds */
 };
 
-int actionlog_open(const char *state_folder, const char *agent_name, struct actionlog **ret, struct error *err);
+#define ACTIONLOG_PAGE 1000
+
+/* ERROR_CLAIMED if another process has the log open. */
+int actionlog_open(const char *state_folder, const char *agent_name, struct actionlog **ret,
+    struct error *err);
 void actionlog_close(struct actionlog *log);
-int actionlog_write(struct actionlog *log, const struct action *action, uint64_t *ret_id, struct error *err);
+/* What opening had to mend ("log.sqlite was damaged and ..."), or NULL.  Lent. */
+const char *actionlog_notice(const struct actionlog *log);
+
+/* Durable when it returns 0.  ret_id may be NULL; it is 0 if `once` found a row. */
+int actionlog_write(struct actionlog *log, const struct action *action, uint64_t *ret_id,
+    struct error *err);
 
 /*
- * Rows as JSON objects {id, date, action, command, parameter, status, outcome, run, snapshot, origin, message,
- * duration_ms, files, bytes, stored_bytes}, oldest first, in pages: a call returns at most 1000 rows after filter->after;
- * the caller goes on from the last id.
+ * Leave a row in the spool of a state folder whose log may be open elsewhere, then write it into
+ * the log at once if it is not.  For commands.
  */
-int actionlog_read(struct actionlog *log, const struct actionlog_filter *filter, json_t **ret_array, struct error *err);
+int actionlog_spool(const char *state_folder, const char *agent_name,
+    const struct action *action, struct error *err);
 
-/* {"number-of-backups", "successful-operations", "failed-operations", ...} */
-int actionlog_stat(struct actionlog *log, const struct actionlog_filter *filter, json_t **ret, struct error *err);
+/*
+ * Rows as JSON objects {id, date, action, command, parameter, status, agent, outcome, run,
+ * snapshot, origin, message, duration_ms, files, bytes, stored_bytes}, oldest first, in pages:
+ * a call returns at most ACTIONLOG_PAGE rows after filter->after; the caller goes on from the
+ * last id.  Fewer rows than asked for mean that there are no more.
+ */
+int actionlog_read(struct actionlog *log, const struct actionlog_filter *filter,
+    json_t **ret_array, struct error *err);
+
+/*
+ * {"number-of-backups", "successful-operations", "failed-operations", "operations",
+ * "successful-backups", "failed-backups", "files", "bytes", "stored-bytes" (of backups),
+ * "actions": {ACTION: {"successful", "failed"}}, "last-backup": row or null}.
+ * Of the filter, start, end, action and status count.  Cost: days, not rows.
+ */
+int actionlog_stat(struct actionlog *log, const struct actionlog_filter *filter, json_t **ret,
+    struct error *err);
 
 #endif

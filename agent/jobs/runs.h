@@ -2,9 +2,11 @@
  * Runs: one execution each of a backup, restore, check or prune.
  *
  * A run is a row in the state database (STATE/state.sqlite, one connection under one lock); it
- * outlives the client and a restart.  A run that a crash cut off ends as "aborted" at the next start, with its log
- * row.  Worker threads execute queued runs; any thread may call these functions; none
- * of them waits for a run.  Each finished run writes exactly one row of the action log.
+ * outlives the client and a restart.  A run that a crash cut off ends as "aborted" at the next
+ * start, with its log row; runs that were still queued are queued again.  Worker threads execute
+ * queued runs; any thread may call these functions; none of them waits for a run.
+ * Each run that ended has written exactly one row of the action log.
+ * The table of kinds is agent/jobs/runs_kinds.h.
  */
 #ifndef HOLDFAST_AGENT_JOBS_RUNS_H
 #define HOLDFAST_AGENT_JOBS_RUNS_H
@@ -22,68 +24,103 @@ struct runs;
 
 #define RUN_ID_TEXT_SIZE 33 /* 16 random bytes in hexadecimal and a NUL */
 
-/* One row: name, word, action in the log, function.  See runs_kinds.h. */
 enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_KIND_COUNT };
 const char *run_kind_word(enum run_kind kind);
+int run_kind_parse(const char *word, enum run_kind *ret, struct error *err);
 
-/* queued, running, paused, then one of the outcomes ok, warn, failed, cancelled, aborted. */
+/* A run's state is queued, running or paused, then one of the outcomes ok, warn, failed,
+ * cancelled, aborted. */
 
 struct run_start {
 	enum run_kind kind;
 	/*
-	 * backup:  {"path": "/srv" | "paths": [..], "exclude": [..], "exclude_caches", "one_file_system",
-	 *           "max_size", "dry_run", "force", "tags": [..]}
-	 * restore: {"snapshot": ID, "target": DIR, "paths": [..], "strip", "conflict": "skip|newer|overwrite|side-copy",
-	 *           "dry_run", "verify", "set_id", "no_owner", "numeric_owner"}
+	 * backup:  {"path": "/srv" | "paths": [..], "exclude": [..], "exclude_caches",
+	 *           "one_file_system", "max_size", "dry_run", "force", "tags": [..], "level",
+	 *           "threads", "verify"}
+	 * restore: {"snapshot": ID, "target": DIR, "paths": [..], "strip",
+	 *           "conflict": "skip|newer|overwrite|side-copy", "dry_run", "verify", "set_id",
+	 *           "no_owner", "numeric_owner", "threads"}
 	 * check:   {"read_data": bool, "percent": 1..100}
-	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"}, "dry_run", "grace"}
+	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"},
+	 *           "dry_run", "grace", "rewrite_percent"}
+	 * Sizes are bytes or "64M", durations seconds or "7d".  A path to back up is taken as it
+	 * is; if nothing is there and it holds \xNN escapes (text_printable), they are decoded.
 	 * Unknown fields and wrong types are ERROR_BAD_REQUEST.  Borrowed.
 	 */
 	const json_t *arguments;
 	const char *command;         /* for the log: "POST /backup" */
 	const char *origin;          /* for the log */
-	const char *idempotency_key; /* or NULL; the same key with the same arguments gives the same run, with others ERROR_CONFLICT */
+	/* Or NULL.  For 24 hours, the same key with the same kind and arguments gives the same
+	 * run, with others ERROR_CONFLICT. */
+	const char *idempotency_key;
 };
 
-int runs_open(const struct config *config, struct repository *repo, struct actionlog *log, struct runs **ret, struct error *err);
-/* Cancels what runs, waits for it, ends the threads. */
+int runs_open(const struct config *config, struct repository *repo, struct actionlog *log,
+    struct runs **ret, struct error *err);
+/* Cancels what runs, waits for it, ends the threads.  What is queued stays so for the next
+ * start.  Waiters that were not called yet are called with ERROR_UNAVAILABLE. */
 void runs_close(struct runs *runs);
 
 /*
  * Check the arguments (policy too: allow, restore), record the run and queue it.
- * ERROR_NOT_FOUND no such folder or snapshot; ERROR_BAD_REQUEST no, relative or non-folder path; ERROR_FORBIDDEN
- * by policy.  Such a refused start is written to the log as ERROR by this function, so that it shows up there.
+ * ERROR_NOT_FOUND no such folder or snapshot; ERROR_BAD_REQUEST no, relative or non-folder
+ * path; ERROR_FORBIDDEN by policy; ERROR_TOO_MANY the queue is full.  Such a refused start is
+ * written to the log as ERROR by this function, so that it shows up there.
+ * ret_existing: the key was used before, and ret_id is the run it started.
  */
-int runs_start(struct runs *runs, const struct run_start *start, char ret_id[RUN_ID_TEXT_SIZE], bool *ret_existing, struct error *err);
+int runs_start(struct runs *runs, const struct run_start *start, char ret_id[RUN_ID_TEXT_SIZE],
+    bool *ret_existing, struct error *err);
 
-/* {"id", "kind", "state", "outcome", "arguments", "queued", "started", "finished", "snapshot", "error": problem or null,
- *  "progress": {"phase", "files", "files_total", "bytes", "bytes_total", "stored_bytes", "rate", "path", "eta_s"},
- *  "losses": [..], "loss_total", "notes": [..], "result": {...}}   id may be an unambiguous prefix */
+/*
+ * {"id", "kind", "state", "outcome": word or null, "arguments", "command", "origin", "queued",
+ *  "started", "finished", "snapshot": id or null, "error": {"code", "message", "hint"} or null,
+ *  "progress": {"phase", "files", "files_total", "bytes", "bytes_total", "stored_bytes", "rate",
+ *               "path", "eta_s": seconds or null} or null,
+ *  "losses": [{"path", "reason"}], "loss_total", "notes": [..], "note_total", "result": {..}}
+ * id may be an unambiguous prefix of at least 4 digits.
+ */
 int runs_get(struct runs *runs, const char *id, json_t **ret, struct error *err);
-/* Newest first: {"runs": [...], "next": cursor or null}. kind, state may be NULL; cursor NULL for the first page. */
-int runs_list(struct runs *runs, const char *kind, const char *state, const char *cursor, unsigned limit, json_t **ret, struct error *err);
+/* Newest first: {"runs": [...], "next": cursor or null}, losses and notes only as totals.  kind,
+ * state may be NULL; cursor NULL for the first page; limit 0 means 100, at most 1000. */
+int runs_list(struct runs *runs, const char *kind, const char *state, const char *cursor,
+    unsigned limit, json_t **ret, struct error *err);
 /* Ask a run to end; one that has ended is ERROR_CONFLICT. */
 int runs_cancel(struct runs *runs, const char *id, struct error *err);
+/* Only a run that is running can be paused, only a paused one continued: else ERROR_CONFLICT. */
 int runs_pause(struct runs *runs, const char *id, bool paused, struct error *err);
 
 /*
- * Calls back once when the run has ended (at once if it has), from a worker thread; the callee must not block.  The
- * error is that of a failed run (code NONE for ok and warn).
+ * Calls back once when the run has ended (at once, in this thread, if it has), else from a
+ * worker thread; the callee must not block.  The error is that of a failed run (code NONE for
+ * ok and warn).
  */
 typedef void run_ended_fn(void *arg, const json_t *run, const struct error *failure);
-int runs_when_ended(struct runs *runs, const char *id, run_ended_fn *ended, void *arg, struct error *err);
+int runs_when_ended(struct runs *runs, const char *id, run_ended_fn *ended, void *arg,
+    struct error *err);
 
 /*
- * Events, for server-sent events.  Each has a number that only rises.  A subscription (of one run, or of all with id
- * NULL) calls back from a worker or ticker thread: {"event": "progress|state|loss|note|ended", "id": n, "run": id, "data": {...}}; progress at most
- * four times a second.  The callee must not block.  A run that has ended gives one "ended" at once.
+ * Events, for server-sent events.  Each has a number that only rises.  A subscription (of one
+ * run, or of all with id NULL) calls back from a worker or ticker thread with the event's word
+ * and its data: {"run": id, ...}
+ *   progress  the run's progress object, at most four times a second
+ *   state     {"run", "kind", "state"}
+ *   loss, note {"run", "path", "reason"}
+ *   ended     the run as runs_get gives it, with "run" besides
+ * A run that has ended gives one "ended" before this returns.
+ * The callee must not block, nor call back into runs.  Do not hold a lock that the callee takes
+ * while calling runs_subscribe or runs_unsubscribe.
  */
 struct run_subscription;
 typedef void run_event_fn(void *arg, const char *event, uint64_t number, const json_t *data);
-int runs_subscribe(struct runs *runs, const char *id, run_event_fn *each, void *arg, struct run_subscription **ret, struct error *err);
-void runs_unsubscribe(struct runs *runs, struct run_subscription *subscription); /* no call-back after it returns */
+int runs_subscribe(struct runs *runs, const char *id, run_event_fn *each, void *arg,
+    struct run_subscription **ret, struct error *err);
+/* No call-back after it returns. */
+void runs_unsubscribe(struct runs *runs, struct run_subscription *subscription);
 
-/* Number of runs queued and running. */
+/* Number of runs queued and running (paused ones too). */
 void runs_count(struct runs *runs, unsigned *ret_queued, unsigned *ret_running);
+
+/* Whether the state database takes writes, for a readiness probe. */
+int runs_healthy(struct runs *runs, struct error *err);
 
 #endif

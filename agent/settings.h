@@ -1,0 +1,79 @@
+/*
+ * Every setting once.  Parser, defaults, environment names, `config show`, `config check` and
+ * the manual page are made from this list.
+ *
+ *   _(section, key, TYPE, field, default, min, max, environment, sentence)
+ *
+ * TYPE is TEXT, LIST, BOOL, INTEGER, SIZE (bytes) or DURATION (seconds); field is the member of
+ * struct config.  min and max bound a number, or the length of a text or list item.
+ * A default of "" means: not set, or worked out at load as the sentence says.
+ * environment names the ancestors' variables, separated by spaces; besides them each setting has
+ * HOLDFAST_SECTION_KEY.
+ * A list is separated by commas ("\," is a comma) or continued on indented lines, and may be
+ * given several times in one file; a later source replaces an earlier one's list.
+ */
+#ifndef HOLDFAST_AGENT_SETTINGS_H
+#define HOLDFAST_AGENT_SETTINGS_H
+
+#define SETTING_TEXT_MAX 4095 /* PATH_MAX without its NUL */
+
+/* clang-format off */
+#define SETTINGS(_) \
+	_("agent", "name", TEXT, name, "", 1, 255, "", \
+	    "name of this agent in the log; default: the host's name") \
+	_("agent", "listen", LIST, listen, "127.0.0.1:7420", 1, SETTING_TEXT_MAX, "", \
+	    "addresses to serve: ADDR:PORT, [IPV6]:PORT or unix:PATH") \
+	_("agent", "state", TEXT, state, "", 1, SETTING_TEXT_MAX, "", \
+	    "folder of the passphrase, tokens, runs and log; default: $STATE_DIRECTORY, " \
+	    "for root /var/lib/holdfast if that exists, else ./state") \
+	_("agent", "allow", LIST, allow, "", 1, SETTING_TEXT_MAX, "", \
+	    "absolute folders that may be backed up on request; none: all") \
+	_("agent", "restore", LIST, restore, "", 1, SETTING_TEXT_MAX, "", \
+	    "absolute folders that may be restored into on request; none: all") \
+	_("agent", "tls_cert", TEXT, tls_cert, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of the certificate chain; needed off loopback") \
+	_("agent", "tls_key", TEXT, tls_key, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of the certificate's private key; not readable by others") \
+	_("agent", "insecure_http", BOOL, insecure_http, "no", 0, 0, "", \
+	    "serve plain HTTP off loopback: tokens and data cross the network readable") \
+	_("agent", "max_connections", INTEGER, max_connections, "16384", 8, 1000000, "", \
+	    "connections at once") \
+	_("agent", "max_connections_per_address", INTEGER, max_connections_per_address, "12000", \
+	    1, 1000000, "", \
+	    "connections at once from one address") \
+	_("agent", "max_body", SIZE, max_body, "16M", 1024, 1 << 30, "", \
+	    "largest request body") \
+	_("agent", "header_deadline", DURATION, header_deadline_s, "15s", 1, 3600, "", \
+	    "time in which a request's header must have arrived") \
+	_("agent", "request_deadline", DURATION, request_deadline_s, "60s", 1, 86400, "", \
+	    "time in which a whole request must have arrived") \
+	_("agent", "idle", DURATION, idle_s, "120s", 1, 86400, "", \
+	    "time after which an unused connection is closed") \
+	_("agent", "run_workers", INTEGER, run_workers, "2", 1, 64, "", \
+	    "runs executed at once; further ones wait in the queue") \
+	_("repository", "url", TEXT, repository, "./backup", 1, SETTING_TEXT_MAX, \
+	    "BACKUP-FOLDER BACKUP_FOLDER BACKUPFOLDER", \
+	    "folder or URL of the repository") \
+	_("repository", "passphrase_file", TEXT, passphrase_file, "", 1, SETTING_TEXT_MAX, \
+	    "HOLDFAST_PASSPHRASE_FILE", \
+	    "file whose first line opens the repository; not accessible to others; default: " \
+	    "passphrase in the state folder") \
+	_("repository", "compression", INTEGER, compression, "3", 1, 19, "", \
+	    "zstd level; higher is smaller and slower") \
+	_("repository", "threads", INTEGER, threads, "0", 0, 256, "", \
+	    "threads of one run; 0: one per core") \
+	_("repository", "verify", BOOL, verify, "yes", 0, 0, "", \
+	    "open and hash all data once more before it is stored") \
+	_("repository", "exclude", LIST, exclude, "", 1, SETTING_TEXT_MAX, "", \
+	    "patterns left out of every backup, as in .gitignore") \
+	_("repository", "exclude_caches", BOOL, exclude_caches, "no", 0, 0, "", \
+	    "leave out folders marked by a CACHEDIR.TAG") \
+	_("repository", "one_file_system", BOOL, one_file_system, "no", 0, 0, "", \
+	    "do not cross into other file systems") \
+	_("repository", "max_file_size", SIZE, max_file_size, "0", 0, INT64_MAX, "", \
+	    "leave out files larger than this; 0: no limit") \
+	_("repository", "grace", DURATION, grace_s, "24h", 0, 366 * 86400, "", \
+	    "how long prune keeps data that no snapshot needs before it is removed")
+/* clang-format on */
+
+#endif
