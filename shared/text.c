@@ -10,6 +10,10 @@
 #define SECONDS_PER_DAY 86400
 #define NSEC_PER_SEC 1000000000
 
+/* 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z */
+#define TIME_MIN INT64_C(-62167219200)
+#define TIME_MAX INT64_C(253402300799)
+
 static const char hex_digits[] = "0123456789abcdef";
 
 void
@@ -208,20 +212,21 @@ time_format(struct timespec t, int digits, char out[TIME_TEXT_SIZE])
 {
 	static const long divisor[] = { 1, 1000000, 1000, 1 };
 	char fraction[16] = "";
+	char text[96]; /* what the compiler takes for possible */
 	struct tm tm;
 
-	/* A time stored by a damaged or hostile file system may be beyond any calendar. */
-	if (gmtime_r(&t.tv_sec, &tm) == NULL) {
-		time_t end = t.tv_sec < 0 ? -67768040609740800 : 67768036191676799;
-
-		gmtime_r(&end, &tm);
-	}
+	/* A damaged or hostile file system may hold times that RFC 3339 cannot write. */
+	if (t.tv_sec < TIME_MIN)
+		t = (struct timespec) { TIME_MIN, 0 };
+	if (t.tv_sec > TIME_MAX)
+		t = (struct timespec) { TIME_MAX, NSEC_PER_SEC - 1 };
+	gmtime_r(&t.tv_sec, &tm);
 	if (digits > 0)
 		snprintf(fraction, sizeof(fraction), ".%0*ld", digits,
 		    t.tv_nsec / divisor[digits / 3]);
-	snprintf(out, TIME_TEXT_SIZE, "%04lld-%02d-%02dT%02d:%02d:%02d%sZ",
-	    (long long)tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-	    tm.tm_sec, fraction);
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d%sZ", tm.tm_year + 1900,
+	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, fraction);
+	memcpy(out, text, strlen(text) + 1);
 }
 
 /* Exactly count digits; moves *p behind them.  -1 if there are fewer. */
