@@ -1,0 +1,232 @@
+/*
+ * Configuration files: inih reads lines, this file knows where each came from.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <ini.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/settings_internal.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+/* Longest line of a file: a path, its key and some room. */
+#define LINE_MAX_BYTES (SETTING_TEXT_MAX + 128)
+
+struct parse {
+	struct config *config;
+	FILE *file;
+	const char *path;
+	unsigned line;
+	bool indented;   /* the present line starts with a blank */
+	bool *given;     /* by setting: this file has set it already */
+	bool failed;
+	struct error *err;
+};
+
+static int
+fail_at(struct parse *parse, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int
+fail_at(struct parse *parse, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	parse->failed = true;
+	return error_set(parse->err, ERROR_CONFIG, "%s:%u: %s", parse->path, parse->line, text);
+}
+
+/* inih's reader, fgets-like; counts lines, and refuses what inih would cut in two. */
+static char *
+next_line(char *text, int size, void *stream)
+{
+	struct parse *parse = stream;
+	size_t len;
+
+	if (parse->failed || fgets(text, size, parse->file) == NULL)
+		return NULL;
+	parse->line++;
+	len = strlen(text);
+	if (len + 1 == (size_t)size && text[len - 1] != '\n') {
+		fail_at(parse, "line is longer than %d bytes", LINE_MAX_BYTES);
+		return NULL;
+	}
+	parse->indented = *text == ' ' || *text == '\t';
+	return text;
+}
+
+static int
+unknown(struct parse *parse, const char *section, const char *key)
+{
+	const char *near;
+
+	if (*section == '\0') {
+		fail_at(parse, "setting '%s' stands before any [section]", key);
+		return error_hint(parse->err, "write [agent] or [repository] above it");
+	}
+	near = setting_nearest_key(section, key);
+	for (size_t i = 0; i < settings_count; i++) {
+		if (strcmp(settings_table[i].section, section) != 0)
+			continue;
+		fail_at(parse, "unknown setting '%s' in section [%s]", key, section);
+		if (near != NULL)
+			return error_hint(parse->err, "did you mean '%s'?", near);
+		return error_hint(parse->err, "`holdfastd config show` lists all settings");
+	}
+	fail_at(parse, "unknown section [%s]", section);
+	near = setting_nearest_section(section);
+	if (near != NULL)
+		return error_hint(parse->err, "did you mean [%s]?", near);
+	return error_hint(parse->err, "there are [agent] and [repository]");
+}
+
+/* inih's handler; 0 means error, 1 goes on. */
+static int
+handle(void *arg, const char *section, const char *key, const char *value)
+{
+	struct parse *parse = arg;
+	const struct setting *setting;
+	char *source;
+	size_t index;
+	int rc;
+
+	if (parse->failed)
+		return 0;
+	setting = setting_find(section, key);
+	if (setting == NULL)
+		return unknown(parse, section, key), 0;
+	index = (size_t)(setting - settings_table);
+	if (parse->given[index] && setting->type != SETTING_LIST) {
+		fail_at(parse, "'%s' is given twice in this file", key);
+		if (parse->indented)
+			error_hint(parse->err, "the line starts with a blank, so it continues '%s': "
+			    "remove the blank", key);
+		return 0;
+	}
+	source = mem_printf("%s:%u", parse->path, parse->line);
+	rc = setting_set(parse->config, setting, value, source, parse->given[index], parse->err);
+	free(source);
+	parse->given[index] = true;
+	if (rc != 0)
+		parse->failed = true;
+	return rc == 0;
+}
+
+/* Who may write our settings may make us do anything. */
+static int
+check_not_writable_by_others(const char *path, FILE *file, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fileno(file), &st) != 0)
+		return error_sys(err, ERROR_IO, errno, "could not look at '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERROR_CONFIG, "'%s' is not a regular file", path);
+	if ((st.st_mode & S_IWOTH) != 0) {
+		error_set(err, ERROR_CONFIG, "'%s' can be written by everybody", path);
+		return error_hint(err, "chmod o-w '%s'", path);
+	}
+	return 0;
+}
+
+static int
+read_file(struct config *config, const char *path, struct error *err)
+{
+	struct parse parse = { .config = config, .path = path, .err = err };
+	int line, rc = -1;
+
+	parse.file = fopen(path, "re");
+	if (parse.file == NULL)
+		return error_sys(err, ERROR_IO, errno, "could not open configuration file '%s'", path);
+	parse.given = mem_calloc(settings_count, sizeof(*parse.given));
+	if (check_not_writable_by_others(path, parse.file, err) != 0)
+		goto out;
+	/* A value is the rest of its line: no comment behind it, which would cut patterns. */
+	ini_allow_inline_comments = false;
+	ini_allow_multiline = true;
+	ini_stop_on_first_error = true;
+	ini_max_line = LINE_MAX_BYTES + 2;
+	line = ini_parse_stream(next_line, &parse, handle, &parse);
+	if (parse.failed)
+		goto out;
+	if (ferror(parse.file) != 0) {
+		error_sys(err, ERROR_IO, errno, "could not read configuration file '%s'", path);
+		goto out;
+	}
+	if (line != 0) {
+		error_set(err, ERROR_CONFIG, "%s:%d: expected '[section]' or 'key = value'", path,
+		    line);
+		goto out;
+	}
+	rc = 0;
+out:
+	free(parse.given);
+	fclose(parse.file);
+	return rc;
+}
+
+static int
+is_conf(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.' && fnmatch("*.conf", entry->d_name, 0) == 0;
+}
+
+static int
+by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int
+read_folder(struct config *config, const char *folder, struct error *err)
+{
+	struct dirent **list = NULL;
+	int count, rc = 0;
+
+	count = scandir(folder, &list, is_conf, by_bytes);
+	if (count < 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		return error_sys(err, ERROR_IO, errno, "could not read folder '%s'", folder);
+	}
+	for (int i = 0; i < count; i++) {
+		if (rc == 0) {
+			char *path = mem_printf("%s/%s", folder, list[i]->d_name);
+
+			rc = read_file(config, path, err);
+			free(path);
+		}
+		free(list[i]);
+	}
+	free(list);
+	return rc;
+}
+
+int
+config_read_files(struct config *config, const char *file, struct error *err)
+{
+	const char *path = file != NULL ? file : CONFIG_FILE_DEFAULT;
+	char *copy = mem_strdup(path), *folder = mem_printf("%s/conf.d", dirname(copy));
+	struct stat st;
+	int rc = -1;
+
+	/* The default file may be absent; one that was named may not. */
+	if (file != NULL || stat(path, &st) == 0 || errno != ENOENT)
+		if (read_file(config, path, err) != 0)
+			goto out;
+	rc = read_folder(config, folder, err);
+out:
+	free(folder);
+	free(copy);
+	return rc;
+}

@@ -1,0 +1,58 @@
+/*
+ * The rows of agent/settings.h as data, and one value set into a struct config.
+ * For agent/config*.c alone.
+ */
+#ifndef HOLDFAST_AGENT_SETTINGS_INTERNAL_H
+#define HOLDFAST_AGENT_SETTINGS_INTERNAL_H
+
+#include <stddef.h>
+
+#include "agent/config.h"
+#include "agent/settings.h"
+
+enum setting_type {
+	SETTING_TEXT,
+	SETTING_LIST,
+	SETTING_BOOL,
+	SETTING_INTEGER,
+	SETTING_SIZE,
+	SETTING_DURATION
+};
+
+struct setting {
+	const char *section, *key;
+	enum setting_type type;
+	size_t offset;       /* of the value in struct config */
+	size_t count_offset; /* of a list's count */
+	const char *fallback;
+	int64_t min, max;
+	const char *environment;
+	const char *sentence;
+};
+
+extern const struct setting settings_table[];
+extern const size_t settings_count;
+
+const char *setting_type_word(enum setting_type type);
+
+/* The row, or NULL. */
+const struct setting *setting_find(const char *section, const char *key);
+/* The key (or section) most like the given one, or NULL if none is near. */
+const char *setting_nearest_key(const char *section, const char *key);
+const char *setting_nearest_section(const char *section);
+
+/*
+ * Set a value from its text; source is recorded for `config show`.  A list is added to if the
+ * same source set it before (append), else replaced.  ERROR_CONFIG says what was expected, with
+ * the source in front.
+ */
+int setting_set(struct config *config, const struct setting *setting, const char *text,
+    const char *source, bool append, struct error *err);
+/* A setting's value as JSON. */
+json_t *setting_to_json(const struct config *config, const struct setting *setting);
+void setting_done(struct config *config, const struct setting *setting);
+
+/* Read a file, then conf.d/ *.conf beside it. */
+int config_read_files(struct config *config, const char *file, struct error *err);
+
+#endif
