@@ -26,7 +26,8 @@ buffer_reserve(struct buffer *buf, size_t more)
 {
 	size_t need = buf->len + more;
 
-	if (need > buf->cap) {
+	/* Never NULL, also for nothing: a pointer past it is taken. */
+	if (need > buf->cap || buf->data == NULL) {
 		size_t cap = buf->cap + buf->cap / 2;
 
 		buf->cap = cap > need ? cap : need + 64;

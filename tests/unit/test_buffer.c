@@ -245,6 +245,17 @@ a_buffer_grows_and_keeps_what_it_holds(void **state)
 }
 
 static void
+room_for_nothing_is_a_place_all_the_same(void **state)
+{
+	struct buffer buf = BUFFER_INIT;
+
+	(void)state;
+	assert_non_null(buffer_reserve(&buf, 0));
+	assert_int_equal(buf.len, 0);
+	buffer_done(&buf);
+}
+
+static void
 texts_are_terminated_and_can_be_taken(void **state)
 {
 	struct buffer buf = BUFFER_INIT;
@@ -281,6 +292,7 @@ main(void)
 		cmocka_unit_test(gets_beyond_the_end_fail_and_take_nothing),
 		cmocka_unit_test(reader_finish_refuses_leftovers),
 		cmocka_unit_test(a_buffer_grows_and_keeps_what_it_holds),
+		cmocka_unit_test(room_for_nothing_is_a_place_all_the_same),
 		cmocka_unit_test(texts_are_terminated_and_can_be_taken),
 	};
 
