@@ -268,7 +268,8 @@ pattern_parse(struct pattern *pattern, const char *text, struct error *err)
 	int result = -1;
 
 	if (len > EXCLUDE_PATTERN_MAX)
-		return error_set(err, ERROR_BAD_REQUEST, "longer than %d bytes", EXCLUDE_PATTERN_MAX);
+		return error_set(err, ERROR_BAD_REQUEST, "longer than %d bytes",
+		    EXCLUDE_PATTERN_MAX);
 	copy = mem_strdup(text);
 	body = copy;
 	if (*body == '!') {

@@ -1,0 +1,120 @@
+/*
+ * Batches of items from the walk to the threads that write them.  The queue is short: it bounds
+ * memory, and neighbours are written while their frames are still decoded.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/files/restore_internal.h"
+#include "shared/mem.h"
+
+/* Enough that no thread waits while the walk decodes a large tree. */
+#define BATCHES_PER_THREAD 4
+
+void
+restore_item_done(struct restore *r, struct restore_item *item)
+{
+	if (!r->verifying)
+		atomic_fetch_add(&r->progress->files, 1);
+	if (item->direct)
+		restore_folder_settle(r, item->folder);
+	restore_folder_unref(r, item->folder);
+	entry_done(&item->entry);
+}
+
+static struct restore_batch *
+queue_take(struct restore *r)
+{
+	struct restore_batch *batch;
+
+	pthread_mutex_lock(&r->queue_lock);
+	while (r->queue_first == NULL && !r->queue_closed)
+		pthread_cond_wait(&r->queue_filled, &r->queue_lock);
+	batch = r->queue_first;
+	if (batch != NULL) {
+		r->queue_first = batch->next;
+		if (r->queue_first == NULL)
+			r->queue_last = NULL;
+		r->queue_count--;
+		pthread_cond_signal(&r->queue_emptied);
+	}
+	pthread_mutex_unlock(&r->queue_lock);
+	return batch;
+}
+
+static void
+batch_work(struct restore *r, struct restore_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		/* Once stopped, what is queued is only let go. */
+		if (!atomic_load(&r->stopped))
+			r->work(r, &batch->items[i]);
+		restore_item_done(r, &batch->items[i]);
+	}
+	free(batch);
+}
+
+static void *
+queue_thread(void *arg)
+{
+	struct restore *r = arg;
+	struct restore_batch *batch;
+
+	while ((batch = queue_take(r)) != NULL)
+		batch_work(r, batch);
+	return NULL;
+}
+
+int
+restore_queue_start(struct restore *r, unsigned threads,
+    void (*work)(struct restore *r, struct restore_item *item), struct error *err)
+{
+	int code = 0;
+
+	r->work = work;
+	r->queue_closed = false;
+	r->threads = mem_calloc(threads, sizeof(*r->threads));
+	r->thread_count = 0;
+	while (r->thread_count < threads && code == 0) {
+		code = pthread_create(&r->threads[r->thread_count], NULL, queue_thread, r);
+		if (code == 0)
+			r->thread_count++;
+	}
+	/* Fewer threads than asked for are slower, none is a failure. */
+	if (r->thread_count > 0)
+		return 0;
+	free(r->threads);
+	r->threads = NULL;
+	return error_sys(err, ERROR_UNAVAILABLE, code, "could not start a thread");
+}
+
+void
+restore_queue_put(struct restore *r, struct restore_batch *batch)
+{
+	batch->next = NULL;
+	pthread_mutex_lock(&r->queue_lock);
+	while (r->queue_count >= r->thread_count * BATCHES_PER_THREAD)
+		pthread_cond_wait(&r->queue_emptied, &r->queue_lock);
+	if (r->queue_last == NULL)
+		r->queue_first = batch;
+	else
+		r->queue_last->next = batch;
+	r->queue_last = batch;
+	r->queue_count++;
+	pthread_cond_signal(&r->queue_filled);
+	pthread_mutex_unlock(&r->queue_lock);
+}
+
+void
+restore_queue_finish(struct restore *r)
+{
+	pthread_mutex_lock(&r->queue_lock);
+	r->queue_closed = true;
+	pthread_cond_broadcast(&r->queue_filled);
+	pthread_mutex_unlock(&r->queue_lock);
+	for (unsigned i = 0; i < r->thread_count; i++)
+		pthread_join(r->threads[i], NULL);
+	free(r->threads);
+	r->threads = NULL;
+	r->thread_count = 0;
+}
