@@ -198,12 +198,23 @@ static int
 local_remove(struct storage *storage, const char *name, struct error *err)
 {
 	struct local *local = (struct local *)storage;
+	char *folder;
+	int sys;
 
-	/* If interrupted here, or cut from power soon after, the object may be back: it is whole
-	 * then, and removed again by whoever found it useless. */
-	if (unlinkat(local->fd, name, 0) != 0 && errno != ENOENT && errno != ENOTDIR)
+	if (unlinkat(local->fd, name, 0) != 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
 		return local_fail(err, errno, local, "remove", name);
+	}
 	open_files_forget(local->files, name);
+	/* If cut from power here, the object may be back; so what is removed next must wait: a
+	 * snapshot must not return to packs that are gone, nor an old key to its repository. */
+	folder = local_parent_of(name);
+	sys = local_sync_folder(local, folder);
+	free(folder);
+	/* A folder that is gone was emptied for good. */
+	if (sys != 0 && sys != ENOENT)
+		return local_fail(err, sys, local, "sync the folder of", name);
 	return 0;
 }
 

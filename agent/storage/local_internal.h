@@ -25,6 +25,12 @@ struct local {
 int local_fail(struct error *err, int sys, const struct local *local, const char *doing,
     const char *name);
 
+/* "packs/ab" of "packs/ab/cd"; "" if there is no slash.  Heap. */
+char *local_parent_of(const char *name);
+
+/* Make a rename, unlink or mkdir in this folder ("" for the root) durable.  Returns an errno. */
+int local_sync_folder(const struct local *local, const char *folder);
+
 /* Forget which folders were made; they are looked at again. */
 void local_forget_folders(struct local *local);
 

@@ -55,9 +55,8 @@ sync_fd(int fd)
 	return fsync(fd) == 0 ? 0 : errno;
 }
 
-/* Make a rename, unlink or mkdir in this folder ("" for the root) durable.  Returns an errno. */
-static int
-sync_folder(const struct local *local, const char *folder)
+int
+local_sync_folder(const struct local *local, const char *folder)
 {
 	int fd, sys;
 
@@ -71,9 +70,8 @@ sync_folder(const struct local *local, const char *folder)
 	return sys;
 }
 
-/* "packs/ab" of "packs/ab/cd"; "" if there is no slash.  Heap. */
-static char *
-parent_of(const char *name)
+char *
+local_parent_of(const char *name)
 {
 	const char *slash = strrchr(name, '/');
 	char *parent = mem_strdup(name);
@@ -124,14 +122,14 @@ make_folder(struct local *local, const char *folder)
 
 	if (folder[0] == '\0' || folder_is_known(local, folder))
 		return 0;
-	parent = parent_of(folder);
+	parent = local_parent_of(folder);
 	sys = make_folder(local, parent);
 	if (sys == 0 && mkdirat(local->fd, folder, 0700) != 0 && errno != EEXIST)
 		sys = errno;
 	/* Also if it was there: whoever made it may have been killed before its fsync.
 	 * If interrupted here, an empty folder may be left or missing: both are fine. */
 	if (sys == 0 && strcmp(folder, STORAGE_TMP) != 0)
-		sys = sync_folder(local, parent);
+		sys = local_sync_folder(local, parent);
 	if (sys == 0)
 		folder_add_known(local, folder);
 	free(parent);
@@ -302,7 +300,7 @@ local_put_commit(struct storage_put *base, bool replace, struct error *err)
 {
 	struct local_put *put = (struct local_put *)base;
 	struct local *local = (struct local *)base->storage;
-	char *folder = parent_of(put->name);
+	char *folder = local_parent_of(put->name);
 	int sys = 0;
 
 	/* If interrupted here, the file stays under tmp/ until it is swept. */
@@ -326,7 +324,7 @@ local_put_commit(struct storage_put *base, bool replace, struct error *err)
 	}
 	/* If interrupted here, the object is whole, under its name or (after a power cut)
 	 * under none. */
-	if (!put->failed && (sys = sync_folder(local, folder)) != 0) {
+	if (!put->failed && (sys = local_sync_folder(local, folder)) != 0) {
 		give_up(put, sys, "sync the folder of");
 		/* It may be gone after a power cut, so nobody may build on it. */
 		if (!replace)

@@ -86,7 +86,7 @@ int storage_size(struct storage *storage, const char *name, uint64_t *ret, struc
 int storage_list(struct storage *storage, const char *folder,
     int (*each)(void *arg, const char *name, uint64_t size, struct error *err), void *arg,
     struct error *err);
-/* Absent is success. */
+/* Absent is success.  Once it returns, the object does not come back, not even by a power cut. */
 int storage_remove(struct storage *storage, const char *name, struct error *err);
 /* Remove unfinished objects that nobody wrote to for so many seconds. */
 int storage_sweep(struct storage *storage, int64_t older_than_s, struct error *err);
