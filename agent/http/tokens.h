@@ -23,9 +23,9 @@ struct tokens;
 /* A higher role may do all that a lower one may. */
 enum role {
 	ROLE_NONE,    /* not identified */
-	ROLE_READ,    /* look at everything, change nothing */
-	ROLE_OPERATE, /* start, pause and cancel backups and checks */
-	ROLE_ADMIN,   /* restore, prune, delete snapshots */
+	ROLE_READ,    /* lists, logs, statistics; not the contents of files */
+	ROLE_OPERATE, /* start, pause and cancel backups and checks, too */
+	ROLE_ADMIN,   /* restore, download, prune and delete, too */
 	ROLE_COUNT
 };
 
