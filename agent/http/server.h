@@ -1,9 +1,9 @@
 /*
  * The HTTP side of the agent: listening sockets, the router and the resources.
  *
- * Threads: one epoll thread for each listening address; a
- * small pool that runs the handlers; one thread for each streamed answer (bounded); one ticker
- * for deadlines and heartbeats.  No request waits in an epoll thread for disk or for a run.
+ * Threads: one epoll thread for each listening address; a small pool that runs the handlers;
+ * one thread for each streamed answer (bounded); one ticker for deadlines and heartbeats.  No
+ * request waits in an epoll thread for disk or for a run.
  * Ownership: the services are borrowed and must outlive http_stop().
  */
 #ifndef HOLDFAST_AGENT_HTTP_SERVER_H

@@ -1,0 +1,186 @@
+#include "agent/http/answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/http/audit.h"
+#include "agent/http/connections.h"
+#include "agent/http/events.h"
+#include "agent/http/later.h"
+#include "agent/http/router.h"
+#include "agent/http/server_internal.h"
+#include "agent/http/stream.h"
+#include "shared/mem.h"
+
+/* The library copies a stream in blocks of this size. */
+#define STREAM_BLOCK (32u << 10)
+
+/* The response is complete: back to the epoll thread, which may free the request at once. */
+static void
+resume(struct request *request)
+{
+	request->phase = PHASE_ANSWER;
+	server_resume(request->http, request->mhd);
+}
+
+static void
+answer_failure(struct request *request, const struct error *failure)
+{
+	response_problem(&request->response, failure, NULL);
+	if (failure->code == ERROR_UNAUTHORIZED)
+		response_header(&request->response, "WWW-Authenticate",
+		    "Bearer realm=\"holdfast\"");
+	if (failure->code == ERROR_UNAVAILABLE || failure->code == ERROR_TOO_MANY)
+		response_header(&request->response, "Retry-After", "5");
+}
+
+static void
+finish_failed(struct request *request, const struct error *failure)
+{
+	/* A poll that finds nothing is no action; a request refused before its handler is one. */
+	if (request->failure.code == ERROR_NONE && request->route->action[0] == '\0')
+		request->action = NULL;
+	/* The row is there before the client sees the answer. */
+	audit_row_write(request->http, audit_row_new(request), failure);
+	answer_failure(request, failure);
+	resume(request);
+}
+
+static void
+finish(struct request *request)
+{
+	struct error err = ERROR_INIT;
+
+	if (request->route->action[0] == '\0')
+		request->action = NULL;
+	if (request->response.produce != NULL && !request->head) {
+		/* Goes on in server_stream_ready(), with a row at the stream's end. */
+		if (stream_start(request, &err) != 0)
+			finish_failed(request, &err);
+		return;
+	}
+	audit_row_write(request->http, audit_row_new(request), NULL);
+	resume(request);
+}
+
+void
+answer_work(void *arg)
+{
+	struct request *request = arg;
+	struct error err = request->failure;
+	struct later *later;
+
+	if (err.code == ERROR_NONE && request->route->handler(request, &request->response,
+	    &err) == 0) {
+		later = request->later;
+		if (later == NULL) {
+			finish(request);
+			return;
+		}
+		/* In the list of those who wait before anybody may answer. */
+		server_waiting_add(request);
+		if (later_returned(later))
+			server_request_ready(request);
+		return;
+	}
+	finish_failed(request, &err);
+}
+
+void
+server_request_ready(struct request *request)
+{
+	server_waiting_remove(request);
+	finish(request);
+}
+
+void
+server_stream_ready(struct request *request)
+{
+	struct response *response = &request->response;
+	struct error err = ERROR_INIT;
+
+	if (stream_failed_early(response->stream, &err) != 0) {
+		stream_abandon(response->stream);
+		response->stream = NULL;
+		answer_failure(request, &err);
+	}
+	resume(request);
+}
+
+void
+answer_inline(struct request *request)
+{
+	struct error err = request->failure;
+
+	if (err.code != ERROR_NONE ||
+	    request->route->handler(request, &request->response, &err) != 0)
+		answer_failure(request, &err);
+}
+
+/* The body of an answer to HEAD, which is never sent. */
+static ssize_t
+answer_nothing(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	(void)cls;
+	(void)pos;
+	(void)buf;
+	(void)max;
+	return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *
+make_response(struct request *request)
+{
+	struct response *response = &request->response;
+	struct MHD_Response *made;
+	uint64_t length = response->length == RESPONSE_LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN
+	    : response->length;
+	size_t len = response->body.len;
+
+	if (response->stream != NULL) {
+		made = MHD_create_response_from_callback(length, STREAM_BLOCK, stream_read,
+		    response->stream, stream_release);
+		if (made != NULL)
+			response->stream = NULL;
+		return made;
+	}
+	if (response->events != NULL && !request->head) {
+		made = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+		    event_stream_read, response->events, event_stream_release);
+		if (made != NULL)
+			response->events = NULL;
+		return made;
+	}
+	/* HEAD of a stream: its length, but nobody asks for a byte of it. */
+	if (response->produce != NULL || response->events != NULL)
+		return MHD_create_response_from_callback(response->events != NULL
+		    ? MHD_SIZE_UNKNOWN : length, STREAM_BLOCK, answer_nothing, NULL, NULL);
+	return MHD_create_response_from_buffer(len, buffer_take(&response->body),
+	    MHD_RESPMEM_MUST_FREE);
+}
+
+enum MHD_Result
+answer_queue(struct request *request)
+{
+	struct response *response = &request->response;
+	struct MHD_Response *made;
+	enum MHD_Result rc;
+	size_t i;
+
+	request->phase = PHASE_DONE;
+	made = make_response(request);
+	if (made == NULL)
+		return MHD_NO;
+	if (response->content_type != NULL)
+		MHD_add_response_header(made, "Content-Type", response->content_type);
+	for (i = 0; i < response->header_count; i++)
+		MHD_add_response_header(made, response->headers[i].name,
+		    response->headers[i].value);
+	MHD_add_response_header(made, "Cache-Control", "no-store");
+	MHD_add_response_header(made, "X-Content-Type-Options", "nosniff");
+	if (response->close)
+		MHD_add_response_header(made, "Connection", "close");
+	rc = MHD_queue_response(request->mhd, response->status, made);
+	MHD_destroy_response(made);
+	return rc;
+}

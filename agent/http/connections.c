@@ -1,0 +1,364 @@
+#include "agent/http/connections.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "agent/http/refusal.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+#define NO_DEADLINE INT64_MAX
+
+/* Addresses are counted in chains of a table; with a few thousand connections they are short. */
+#define BUCKETS 4096
+
+/* An IPv6 customer has at least a /64: that is one address to us. */
+struct address_key {
+	uint8_t bytes[8];
+};
+
+struct connection {
+	TAILQ_ENTRY(connection) all;
+	TAILQ_ENTRY(connection) waiting; /* while evictable, longest wait first */
+	int fd;
+	bool tls, answered_before;
+	enum connection_state state;
+	int64_t deadline_ms;
+	struct address_key key;
+	struct peer peer;
+};
+
+TAILQ_HEAD(connection_list, connection);
+
+struct connections {
+	pthread_mutex_t lock;
+	struct connection_limits limits;
+	struct connection_list all, waiting;
+	size_t count;
+	struct {
+		struct address_key *keys;
+		size_t *counts;
+		size_t used, cap;
+	} buckets[BUCKETS];
+};
+
+struct connections *
+connections_new(const struct connection_limits *limits)
+{
+	struct connections *connections = MEM_NEW(struct connections);
+
+	pthread_mutex_init(&connections->lock, NULL);
+	connections->limits = *limits;
+	TAILQ_INIT(&connections->all);
+	TAILQ_INIT(&connections->waiting);
+	return connections;
+}
+
+void
+connections_free(struct connections *connections)
+{
+	struct connection *connection;
+	size_t i;
+
+	if (connections == NULL)
+		return;
+	while ((connection = TAILQ_FIRST(&connections->all)) != NULL) {
+		TAILQ_REMOVE(&connections->all, connection, all);
+		free(connection);
+	}
+	for (i = 0; i < BUCKETS; i++) {
+		free(connections->buckets[i].keys);
+		free(connections->buckets[i].counts);
+	}
+	pthread_mutex_destroy(&connections->lock);
+	free(connections);
+}
+
+/*
+ * Who it is.
+ */
+
+static void
+fill_peer(struct connection *connection, const struct sockaddr *address)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+	struct ucred credentials = { 0, (uid_t)-1, (gid_t)-1 };
+	socklen_t len = sizeof(credentials);
+	struct peer *peer = &connection->peer;
+
+	if (address != NULL && address->sa_family == AF_INET) {
+		inet_ntop(AF_INET, &in->sin_addr, peer->address, sizeof(peer->address));
+		memcpy(connection->key.bytes + 4, &in->sin_addr, 4);
+		return;
+	}
+	if (address != NULL && address->sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &in6->sin6_addr, peer->address, sizeof(peer->address));
+		memcpy(connection->key.bytes, &in6->sin6_addr,
+		    IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 0 : 8);
+		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+			memcpy(connection->key.bytes + 4, in6->sin6_addr.s6_addr + 12, 4);
+		return;
+	}
+	strcpy(peer->address, "unix");
+	peer->local =
+	    getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) == 0;
+	peer->uid = peer->local ? credentials.uid : (uid_t)-1;
+	/* One "address" for each user; no IPv4 or IPv6 address looks like this. */
+	memset(connection->key.bytes, 0xff, 4);
+	memcpy(connection->key.bytes + 4, &peer->uid, 4);
+}
+
+const struct peer *
+connection_peer(const struct connection *connection)
+{
+	return &connection->peer;
+}
+
+/*
+ * How many of an address there are.
+ */
+
+static size_t
+bucket_of(const struct address_key *key)
+{
+	uint64_t hash;
+
+	memcpy(&hash, key->bytes, sizeof(hash));
+	hash *= 0x9e3779b97f4a7c15u; /* spreads neighbouring addresses */
+	return (size_t)(hash >> 52) % BUCKETS;
+}
+
+/* Add delta (1 or -1) to an address's count; returns the new count. */
+static size_t
+count_address(struct connections *connections, const struct address_key *key, int delta)
+{
+	size_t b = bucket_of(key), i;
+	size_t *used = &connections->buckets[b].used;
+
+	for (i = 0; i < *used; i++) {
+		if (memcmp(&connections->buckets[b].keys[i], key, sizeof(*key)) == 0)
+			break;
+	}
+	if (i == *used) {
+		if (i >= connections->buckets[b].cap) {
+			size_t cap = i == 0 ? 2 : 2 * i;
+
+			connections->buckets[b].keys = mem_realloc(connections->buckets[b].keys,
+			    cap, sizeof(*key));
+			connections->buckets[b].counts = mem_realloc(
+			    connections->buckets[b].counts, cap, sizeof(size_t));
+			connections->buckets[b].cap = cap;
+		}
+		connections->buckets[b].keys[i] = *key;
+		connections->buckets[b].counts[i] = 0;
+		(*used)++;
+	}
+	connections->buckets[b].counts[i] += (size_t)(ssize_t)delta;
+	if (connections->buckets[b].counts[i] > 0)
+		return connections->buckets[b].counts[i];
+	(*used)--;
+	connections->buckets[b].keys[i] = connections->buckets[b].keys[*used];
+	connections->buckets[b].counts[i] = connections->buckets[b].counts[*used];
+	return 0;
+}
+
+/*
+ * States.
+ */
+
+static bool
+is_evictable(enum connection_state state)
+{
+	return state == CONNECTION_IDLE || state == CONNECTION_HEADER;
+}
+
+static void
+set_state(struct connections *connections, struct connection *connection,
+    enum connection_state state)
+{
+	const struct connection_limits *limits = &connections->limits;
+	bool was = is_evictable(connection->state), will = is_evictable(state);
+	int64_t now = time_monotonic_ms();
+
+	/* From the request line to the end of the header it keeps its place in the queue. */
+	if (was && !will)
+		TAILQ_REMOVE(&connections->waiting, connection, waiting);
+	if (!was && will)
+		TAILQ_INSERT_TAIL(&connections->waiting, connection, waiting);
+	switch (state) {
+	case CONNECTION_IDLE:
+		connection->answered_before = true;
+		connection->deadline_ms = now + limits->idle_ms;
+		break;
+	case CONNECTION_HEADER:
+		/* The first header must be there so long after the connection was opened. */
+		if (connection->answered_before)
+			connection->deadline_ms = now + limits->header_ms;
+		break;
+	case CONNECTION_BODY:
+		connection->deadline_ms = now + limits->request_ms;
+		break;
+	case CONNECTION_BUSY:
+	case CONNECTION_CUT:
+		connection->deadline_ms = NO_DEADLINE;
+		break;
+	}
+	connection->state = state;
+}
+
+static void
+cut(struct connections *connections, struct connection *connection, const char *answer)
+{
+	if (connection->state == CONNECTION_CUT)
+		return;
+	set_state(connections, connection, CONNECTION_CUT);
+	if (answer != NULL && !connection->tls)
+		send(connection->fd, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+	shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* The connection that has waited longest; of one address if key is given. */
+static struct connection *
+longest_waiting(struct connections *connections, const struct address_key *key,
+    const struct connection *but)
+{
+	struct connection *c;
+
+	TAILQ_FOREACH(c, &connections->waiting, waiting) {
+		if (c != but && (key == NULL || memcmp(&c->key, key, sizeof(*key)) == 0))
+			return c;
+	}
+	return NULL;
+}
+
+static void
+make_room(struct connections *connections, struct connection *connection, size_t of_address)
+{
+	struct connection *victim = connection;
+
+	if (of_address > connections->limits.per_address)
+		victim = longest_waiting(connections, &connection->key, connection);
+	else if (connections->count > connections->limits.connections)
+		victim = longest_waiting(connections, NULL, connection);
+	else
+		return;
+	cut(connections, victim != NULL ? victim : connection, NULL);
+}
+
+struct connection *
+connections_opened(struct connections *connections, int fd, const struct sockaddr *address,
+    bool tls)
+{
+	struct connection *connection = MEM_NEW(struct connection);
+	size_t of_address;
+
+	connection->fd = fd;
+	connection->tls = tls;
+	connection->state = CONNECTION_IDLE;
+	fill_peer(connection, address);
+	connection->deadline_ms = time_monotonic_ms() + connections->limits.header_ms;
+	pthread_mutex_lock(&connections->lock);
+	TAILQ_INSERT_TAIL(&connections->all, connection, all);
+	TAILQ_INSERT_TAIL(&connections->waiting, connection, waiting);
+	connections->count++;
+	of_address = count_address(connections, &connection->key, 1);
+	make_room(connections, connection, of_address);
+	pthread_mutex_unlock(&connections->lock);
+	return connection;
+}
+
+void
+connections_closed(struct connections *connections, struct connection *connection)
+{
+	pthread_mutex_lock(&connections->lock);
+	if (is_evictable(connection->state))
+		TAILQ_REMOVE(&connections->waiting, connection, waiting);
+	TAILQ_REMOVE(&connections->all, connection, all);
+	connections->count--;
+	count_address(connections, &connection->key, -1);
+	pthread_mutex_unlock(&connections->lock);
+	free(connection);
+}
+
+bool
+connection_enter(struct connections *connections, struct connection *connection,
+    enum connection_state state)
+{
+	bool alive;
+
+	pthread_mutex_lock(&connections->lock);
+	alive = connection->state != CONNECTION_CUT;
+	if (alive)
+		set_state(connections, connection, state);
+	pthread_mutex_unlock(&connections->lock);
+	return alive;
+}
+
+enum connection_state
+connection_state(struct connections *connections, struct connection *connection)
+{
+	enum connection_state state;
+
+	pthread_mutex_lock(&connections->lock);
+	state = connection->state;
+	pthread_mutex_unlock(&connections->lock);
+	return state;
+}
+
+void
+connection_cut(struct connections *connections, struct connection *connection,
+    const char *answer)
+{
+	pthread_mutex_lock(&connections->lock);
+	cut(connections, connection, answer);
+	pthread_mutex_unlock(&connections->lock);
+}
+
+void
+connections_reap(struct connections *connections, int64_t now_ms)
+{
+	struct error err = ERROR_INIT;
+	char answer[REFUSAL_TEXT_SIZE];
+	struct connection *c;
+
+	error_set(&err, ERROR_REQUEST_TIMEOUT, "the request was not complete in time");
+	error_hint(&err, "send it without pauses; the time is set by header_deadline and "
+	    "request_deadline");
+	refusal_text(&err, answer);
+	pthread_mutex_lock(&connections->lock);
+	TAILQ_FOREACH(c, &connections->all, all) {
+		if (now_ms >= c->deadline_ms)
+			cut(connections, c, c->state == CONNECTION_IDLE ? NULL : answer);
+	}
+	pthread_mutex_unlock(&connections->lock);
+}
+
+void
+connections_cut_idle(struct connections *connections)
+{
+	struct connection *c;
+
+	pthread_mutex_lock(&connections->lock);
+	TAILQ_FOREACH(c, &connections->all, all) {
+		if (c->state != CONNECTION_BUSY)
+			cut(connections, c, NULL);
+	}
+	pthread_mutex_unlock(&connections->lock);
+}
+
+size_t
+connections_count(struct connections *connections)
+{
+	size_t count;
+
+	pthread_mutex_lock(&connections->lock);
+	count = connections->count;
+	pthread_mutex_unlock(&connections->lock);
+	return count;
+}

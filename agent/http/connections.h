@@ -1,0 +1,86 @@
+/*
+ * All open connections: who they belong to, how long each may take, and which one goes when
+ * there are too many.
+ *
+ * The library's time-out counts idle time only and its limits refuse new clients.  Here every
+ * connection has a deadline for what it is doing, and a new client is always let in: the
+ * connection that has waited longest without a (checked, authorised) request makes room, first
+ * of the same address.  So idle connections, however many, keep nobody out.
+ *
+ *   IDLE      no request line yet; evictable; deadline: header_deadline_s after it was opened,
+ *             idle_s after an answer
+ *   HEADER    request line seen, header not complete; evictable
+ *   BODY      authorised, the body arrives; deadline request_deadline_s
+ *   BUSY      being answered; no deadline (the library ends those whose client does not read)
+ *   CUT       shut down by us; the library closes it as soon as it sees that
+ *
+ * Threads: any; one lock.  A descriptor is only touched under the lock and while its connection
+ * is in the table, so never after it was closed.
+ */
+#ifndef HOLDFAST_AGENT_HTTP_CONNECTIONS_H
+#define HOLDFAST_AGENT_HTTP_CONNECTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shared/error.h"
+
+struct sockaddr;
+struct connection;
+struct connections;
+
+struct connection_limits {
+	uint64_t connections, per_address;
+	int64_t header_ms, request_ms, idle_ms;
+};
+
+enum connection_state {
+	CONNECTION_IDLE,
+	CONNECTION_HEADER,
+	CONNECTION_BODY,
+	CONNECTION_BUSY,
+	CONNECTION_CUT
+};
+
+/* Who is at the other end. */
+struct peer {
+	char address[64]; /* "127.0.0.1", "::1", "unix" */
+	bool local;       /* a unix socket, uid is known */
+	uid_t uid;
+};
+
+struct connections *connections_new(const struct connection_limits *limits);
+void connections_free(struct connections *connections);
+
+/*
+ * A connection was accepted.  Makes room by cutting another one if a limit is reached; if all
+ * others are being answered, this one is cut.
+ *   tls   nothing can be sent behind the library's back
+ */
+struct connection *connections_opened(struct connections *connections, int fd,
+    const struct sockaddr *address, bool tls);
+void connections_closed(struct connections *connections, struct connection *connection);
+
+const struct peer *connection_peer(const struct connection *connection);
+
+/* The connection goes on to a state; false if it was cut meanwhile. */
+bool connection_enter(struct connections *connections, struct connection *connection,
+    enum connection_state state);
+enum connection_state connection_state(struct connections *connections,
+    struct connection *connection);
+
+/*
+ * Shut it down, after a last answer (if not NULL) that goes out as far as the socket takes it at
+ * once: for the cases in which the library lets us send no answer.
+ */
+void connection_cut(struct connections *connections, struct connection *connection,
+    const char *answer);
+
+/* Cut what is over its deadline, with a 408 where a request had begun. */
+void connections_reap(struct connections *connections, int64_t now_ms);
+/* Cut all that are not being answered. */
+void connections_cut_idle(struct connections *connections);
+size_t connections_count(struct connections *connections);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * Every route once: method, path, the role it needs, flags, the action of its row in the log
+ * ("" for none), handler, one sentence.
+ * Dispatch, 405 with Allow and the tests come from here.  HEAD is served wherever GET is.
+ */
+/* clang-format off */
+#define ROUTES(_) \
+	_(POST, "/backup", ROLE_OPERATE, ROUTE_BODY, "Backup", http_backup, \
+	  "back a folder up; answers when it is stored") \
+	_(GET, "/logs", ROLE_READ, 0, "Logs", http_logs, \
+	  "actions of a date range, oldest first, as JSON, CSV or NDJSON") \
+	_(GET, "/log", ROLE_READ, 0, "Logs", http_logs, \
+	  "the same as /logs") \
+	_(GET, "/stat", ROLE_READ, 0, "Stats", http_stat, \
+	  "how many backups there were, how many operations succeeded and failed") \
+	_(GET, "/stats", ROLE_READ, 0, "Stats", http_stat, \
+	  "the same as /stat") \
+	_(GET, "/v1/status", ROLE_READ, 0, "", http_status, \
+	  "name, version, repository, runs and free space of the agent") \
+	_(GET, "/v1/runs", ROLE_READ, 0, "", http_runs_list, \
+	  "runs, newest first") \
+	_(POST, "/v1/runs", ROLE_OPERATE, ROUTE_BODY, "Run", http_runs_start, \
+	  "start a backup, restore, check or prune") \
+	_(GET, "/v1/runs/{id}", ROLE_READ, 0, "", http_run_get, \
+	  "one run with its progress, losses and result") \
+	_(DELETE, "/v1/runs/{id}", ROLE_OPERATE, 0, "Cancel", http_run_cancel, \
+	  "ask a run to end") \
+	_(GET, "/v1/runs/{id}/events", ROLE_READ, 0, "", http_run_events, \
+	  "follow a run by server-sent events until it has ended") \
+	_(POST, "/v1/runs/{id}/pause", ROLE_OPERATE, 0, "Pause", http_run_pause, \
+	  "make a run wait") \
+	_(POST, "/v1/runs/{id}/continue", ROLE_OPERATE, 0, "Continue", http_run_continue, \
+	  "let a paused run go on") \
+	_(GET, "/v1/events", ROLE_READ, 0, "", http_events, \
+	  "follow all runs by server-sent events") \
+	_(GET, "/v1/snapshots", ROLE_READ, 0, "", http_snapshots_list, \
+	  "snapshots, newest first") \
+	_(GET, "/v1/snapshots/{id}", ROLE_READ, 0, "", http_snapshot_get, \
+	  "one snapshot, by id, by the beginning of its id, or 'latest'") \
+	_(DELETE, "/v1/snapshots/{id}", ROLE_ADMIN, 0, "DeleteSnapshot", http_snapshot_delete, \
+	  "forget a snapshot; prune frees its space") \
+	_(GET, "/v1/snapshots/{id}/tree", ROLE_READ, 0, "", http_snapshot_tree, \
+	  "the entries of a folder in a snapshot") \
+	_(GET, "/v1/snapshots/{id}/file", ROLE_ADMIN, 0, "", http_snapshot_file, \
+	  "the content of a file in a snapshot") \
+	_(GET, "/v1/snapshots/{id}/archive", ROLE_ADMIN, 0, "", http_snapshot_archive, \
+	  "a folder of a snapshot as tar, tar.zst or zip") \
+	_(GET, "/livez", ROLE_NONE, ROUTE_INLINE, "", http_livez, \
+	  "the agent answers") \
+	_(GET, "/readyz", ROLE_NONE, 0, "", http_readyz, \
+	  "the agent can read its repository and write its state")
+/* clang-format on */

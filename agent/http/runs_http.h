@@ -1,0 +1,23 @@
+/*
+ * Starting a run on behalf of a request.
+ */
+#ifndef HOLDFAST_AGENT_HTTP_RUNS_HTTP_H
+#define HOLDFAST_AGENT_HTTP_RUNS_HTTP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "agent/http/request.h"
+#include "agent/jobs/runs.h"
+#include "shared/error.h"
+
+/* Start it, with the request's origin and Idempotency-Key.  From here on the run writes the row
+ * of the log, also if it is refused. */
+int runs_http_start(struct request *request, enum run_kind kind, const json_t *arguments,
+    char ret_id[RUN_ID_TEXT_SIZE], bool *ret_existing, struct error *err);
+
+/* 202 with the run's document and address; 200 if the run was there already. */
+int runs_http_accepted(struct request *request, struct response *response, const char *id,
+    bool existing, struct error *err);
+
+#endif

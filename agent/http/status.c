@@ -1,0 +1,227 @@
+#include "agent/http/status.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/http/pool.h"
+#include "agent/http/request.h"
+#include "agent/http/router.h"
+#include "agent/http/server_internal.h"
+#include "agent/storage/storage.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+/* Where snapshots lie in a storage: agent/repository/FORMAT.md.  Counting needs no key. */
+#define SNAPSHOTS_FOLDER "snapshots"
+
+/* How old the free space may be when somebody looks at it. */
+#define STATUS_MAX_AGE_MS 5000
+
+struct status_cache {
+	struct http *http;
+	struct run_subscription *subscription;
+	struct timespec started;
+	int64_t started_ms;
+
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	bool known, asked, running, again;
+	int64_t looked_ms;
+	uint64_t snapshots, free_bytes, total_bytes;
+	bool space_known;
+	struct error error; /* why nothing is known */
+};
+
+static int
+count_object(void *arg, const char *name, uint64_t size, struct error *err)
+{
+	(void)name;
+	(void)size;
+	(void)err;
+	(*(uint64_t *)arg)++;
+	return 0;
+}
+
+static void
+look(struct status_cache *cache)
+{
+	struct storage *storage = repository_storage(cache->http->services.repo);
+	uint64_t snapshots = 0, free_bytes = 0, total_bytes = 0;
+	struct error err = ERROR_INIT, space_err = ERROR_INIT;
+	int rc, space;
+
+	rc = storage_list(storage, SNAPSHOTS_FOLDER, count_object, &snapshots, &err);
+	space = storage_space(storage, &free_bytes, &total_bytes, &space_err);
+	pthread_mutex_lock(&cache->lock);
+	cache->known = rc == 0;
+	cache->error = err;
+	cache->snapshots = snapshots;
+	cache->space_known = space == 1;
+	cache->free_bytes = free_bytes;
+	cache->total_bytes = total_bytes;
+	cache->looked_ms = time_monotonic_ms();
+	cache->asked = false;
+	pthread_mutex_unlock(&cache->lock);
+}
+
+static void
+refresh(void *arg)
+{
+	struct status_cache *cache = arg;
+	bool again;
+
+	do {
+		look(cache);
+		pthread_mutex_lock(&cache->lock);
+		again = cache->again;
+		cache->again = false;
+		cache->running = again;
+		if (!again)
+			pthread_cond_broadcast(&cache->idle);
+		pthread_mutex_unlock(&cache->lock);
+	} while (again);
+}
+
+/* One look-up at a time; what happens during one is seen by another one after it. */
+static void
+want_refresh(struct status_cache *cache)
+{
+	bool start;
+
+	pthread_mutex_lock(&cache->lock);
+	start = !cache->running;
+	if (start)
+		cache->running = true;
+	else
+		cache->again = true;
+	pthread_mutex_unlock(&cache->lock);
+	if (start)
+		pool_submit(server_pool(cache->http), refresh, cache);
+}
+
+static void
+run_event(void *arg, const char *event, uint64_t number, const json_t *data)
+{
+	(void)number;
+	(void)data;
+	if (strcmp(event, "ended") == 0)
+		want_refresh(arg);
+}
+
+struct status_cache *
+status_cache_new(struct http *http)
+{
+	struct status_cache *cache = MEM_NEW(struct status_cache);
+	struct error err = ERROR_INIT;
+
+	cache->http = http;
+	cache->started = time_now();
+	cache->started_ms = time_monotonic_ms();
+	pthread_mutex_init(&cache->lock, NULL);
+	pthread_cond_init(&cache->idle, NULL);
+	/* Without it the number is a few seconds old, that is all. */
+	if (runs_subscribe(http->services.runs, NULL, run_event, cache, &cache->subscription,
+	    &err) != 0)
+		cache->subscription = NULL;
+	want_refresh(cache);
+	return cache;
+}
+
+void
+status_cache_free(struct status_cache *cache)
+{
+	if (cache == NULL)
+		return;
+	if (cache->subscription != NULL)
+		runs_unsubscribe(cache->http->services.runs, cache->subscription);
+	pthread_mutex_lock(&cache->lock);
+	while (cache->running)
+		pthread_cond_wait(&cache->idle, &cache->lock);
+	pthread_mutex_unlock(&cache->lock);
+	pthread_cond_destroy(&cache->idle);
+	pthread_mutex_destroy(&cache->lock);
+	free(cache);
+}
+
+void
+status_cache_tick(struct status_cache *cache, int64_t now_ms)
+{
+	bool old;
+
+	pthread_mutex_lock(&cache->lock);
+	old = cache->asked && now_ms - cache->looked_ms > STATUS_MAX_AGE_MS;
+	pthread_mutex_unlock(&cache->lock);
+	if (old)
+		want_refresh(cache);
+}
+
+static json_t *
+number_or_null(bool known, uint64_t number)
+{
+	return known ? json_integer((json_int_t)number) : json_null();
+}
+
+int
+http_status(struct request *request, struct response *response, struct error *err)
+{
+	static const char *const known[] = { NULL };
+	struct status_cache *cache = request->http->status;
+	const struct http_services *services = request->services;
+	char started[TIME_TEXT_SIZE], now[TIME_TEXT_SIZE];
+	unsigned queued, running;
+	json_t *repository;
+
+	if (params_check(&request->params, known, err) != 0)
+		return -1;
+	runs_count(services->runs, &queued, &running);
+	time_format(cache->started, 0, started);
+	time_format(time_now(), 3, now);
+	pthread_mutex_lock(&cache->lock);
+	cache->asked = true;
+	repository = json_pack("{s:s, s:s, s:o, s:o, s:o}", "id",
+	    repository_id_text(services->repo), "url",
+	    storage_url(repository_storage(services->repo)), "snapshots",
+	    number_or_null(cache->known, cache->snapshots), "free",
+	    number_or_null(cache->space_known, cache->free_bytes), "total",
+	    number_or_null(cache->space_known, cache->total_bytes));
+	pthread_mutex_unlock(&cache->lock);
+	response_json(response, 200, json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:{s:i, s:i}}",
+	    "name", services->config->name, "version", PACKAGE_VERSION, "time", now, "started",
+	    started, "uptime_s",
+	    (json_int_t)((time_monotonic_ms() - cache->started_ms) / 1000), "repository",
+	    repository, "runs", "queued", (int)queued, "running", (int)running));
+	return 0;
+}
+
+int
+http_livez(struct request *request, struct response *response, struct error *err)
+{
+	(void)request;
+	(void)err;
+	response_text(response, 200, "text/plain", "ok\n");
+	return 0;
+}
+
+/* Each reason why the agent could not do its work now. */
+int
+http_readyz(struct request *request, struct response *response, struct error *err)
+{
+	const struct http_services *services = request->services;
+	const char *what = NULL;
+	uint64_t snapshots = 0;
+
+	if (storage_list(repository_storage(services->repo), SNAPSHOTS_FOLDER, count_object,
+	    &snapshots, err) != 0)
+		what = "the repository cannot be read";
+	else if (runs_healthy(services->runs, err) != 0)
+		what = "the state database takes no writes";
+	if (what == NULL) {
+		response_text(response, 200, "text/plain", "ready\n");
+		return 0;
+	}
+	/* Nobody has to identify himself here: only the journal gets names of files. */
+	server_complain(request->http, err);
+	error_set(err, ERROR_UNAVAILABLE, "%s", what);
+	return error_hint(err, "the agent's own log says why");
+}

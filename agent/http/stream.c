@@ -1,0 +1,260 @@
+#include "agent/http/stream.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/http/audit.h"
+#include "agent/http/request.h"
+#include "agent/http/server_internal.h"
+#include "shared/mem.h"
+
+struct stream {
+	struct http *http;
+	struct MHD_Connection *mhd;
+	struct request *request; /* until the stream is ready */
+	stream_produce_fn *produce;
+	void *arg;
+	void (*release)(void *arg);
+	uint64_t length;
+	struct audit_row *row; /* the action's row of the log, written at the end; or NULL */
+
+	pthread_mutex_t lock;
+	pthread_cond_t room;
+	unsigned references;
+	uint8_t *ring; /* STREAM_BUFFER bytes */
+	size_t begin, used;
+	uint64_t written;
+	bool ready;     /* the request was answered with this stream */
+	bool suspended; /* the client's connection waits for bytes */
+	bool gone;      /* nobody reads any more */
+	bool finished;  /* nobody writes any more */
+	struct error error;
+};
+
+static void
+stream_unref(struct stream *stream)
+{
+	unsigned left;
+
+	pthread_mutex_lock(&stream->lock);
+	left = --stream->references;
+	pthread_mutex_unlock(&stream->lock);
+	if (left > 0)
+		return;
+	pthread_cond_destroy(&stream->room);
+	pthread_mutex_destroy(&stream->lock);
+	free(stream->ring);
+	free(stream);
+}
+
+/* Called with the lock held. */
+static void
+wake_reader(struct stream *stream)
+{
+	if (!stream->suspended)
+		return;
+	stream->suspended = false;
+	server_resume(stream->http, stream->mhd);
+}
+
+/* The first bytes are there, or the end: now the answer's status is known. */
+static void
+announce(struct stream *stream)
+{
+	struct request *request;
+
+	pthread_mutex_lock(&stream->lock);
+	request = stream->request;
+	stream->request = NULL;
+	stream->ready = true;
+	pthread_mutex_unlock(&stream->lock);
+	if (request != NULL)
+		server_stream_ready(request);
+}
+
+static size_t
+put_bytes(struct stream *stream, const uint8_t *data, size_t len)
+{
+	size_t at = (stream->begin + stream->used) % STREAM_BUFFER;
+	size_t n = STREAM_BUFFER - stream->used;
+
+	if (n > len)
+		n = len;
+	if (n > STREAM_BUFFER - at)
+		n = STREAM_BUFFER - at;
+	memcpy(stream->ring + at, data, n);
+	stream->used += n;
+	stream->written += n;
+	return n;
+}
+
+int
+stream_write(struct stream *stream, const void *data, size_t len, struct error *err)
+{
+	const uint8_t *p = data;
+	bool first, gone;
+	size_t n;
+
+	while (len > 0) {
+		pthread_mutex_lock(&stream->lock);
+		while (stream->used == STREAM_BUFFER && !stream->gone)
+			pthread_cond_wait(&stream->room, &stream->lock);
+		gone = stream->gone;
+		if (!gone) {
+			n = put_bytes(stream, p, len);
+			p += n;
+			len -= n;
+			wake_reader(stream);
+		}
+		first = !stream->ready;
+		pthread_mutex_unlock(&stream->lock);
+		if (gone)
+			return error_set(err, ERROR_CANCELLED, "the client has gone");
+		if (first)
+			announce(stream);
+	}
+	return 0;
+}
+
+static void *
+stream_main(void *arg)
+{
+	struct error err = ERROR_INIT;
+	struct stream *stream = arg;
+	struct http *http = stream->http;
+
+	if (stream->produce(stream, stream->arg, &err) == 0)
+		error_clear(&err);
+	else if (err.code == ERROR_NONE)
+		error_set(&err, ERROR_INTERNAL, "the answer could not be made");
+	if (err.code == ERROR_NONE && stream->length != RESPONSE_LENGTH_UNKNOWN &&
+	    stream->written != stream->length)
+		error_set(&err, ERROR_INTERNAL, "the answer has not the length that was promised");
+	/* The row is there before the client sees the end. */
+	audit_row_write(http, stream->row, err.code == ERROR_NONE ? NULL : &err);
+	stream->row = NULL;
+	if (stream->release != NULL)
+		stream->release(stream->arg);
+	pthread_mutex_lock(&stream->lock);
+	stream->error = err;
+	stream->finished = true;
+	wake_reader(stream);
+	pthread_mutex_unlock(&stream->lock);
+	announce(stream);
+	stream_unref(stream);
+	server_stream_ended(http);
+	return NULL;
+}
+
+int
+stream_start(struct request *request, struct error *err)
+{
+	struct response *response = &request->response;
+	struct stream *stream;
+	pthread_t thread;
+	int rc;
+
+	if (!server_stream_began(request->http)) {
+		error_set(err, ERROR_UNAVAILABLE, "%u answers are being streamed already",
+		    STREAMS_MAX);
+		return error_hint(err, "try again when one of them has ended");
+	}
+	stream = MEM_NEW(struct stream);
+	pthread_mutex_init(&stream->lock, NULL);
+	pthread_cond_init(&stream->room, NULL);
+	stream->http = request->http;
+	stream->mhd = request->mhd;
+	stream->request = request;
+	stream->produce = response->produce;
+	stream->arg = response->produce_arg;
+	stream->release = response->produce_free;
+	stream->length = response->length;
+	stream->ring = mem_calloc(1, STREAM_BUFFER);
+	stream->references = 2;
+	stream->row = audit_row_new(request);
+	response->produce = NULL;
+	response->produce_free = NULL;
+	response->produce_arg = NULL;
+	response->stream = stream;
+	rc = pthread_create(&thread, NULL, stream_main, stream);
+	if (rc == 0) {
+		/* server_stream_ended() tells when it has gone. */
+		pthread_detach(thread);
+		return 0;
+	}
+	response->stream = NULL;
+	if (stream->release != NULL)
+		stream->release(stream->arg);
+	audit_row_free(stream->row);
+	stream->references = 1;
+	stream_unref(stream);
+	server_stream_ended(request->http);
+	return error_sys(err, ERROR_UNAVAILABLE, rc, "could not start a thread");
+}
+
+int
+stream_failed_early(struct stream *stream, struct error *err)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&stream->lock);
+	if (stream->finished && stream->written == 0 && stream->error.code != ERROR_NONE) {
+		*err = stream->error;
+		rc = -1;
+	}
+	pthread_mutex_unlock(&stream->lock);
+	return rc;
+}
+
+ssize_t
+stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	struct stream *stream = cls;
+	ssize_t rc = 0;
+	size_t n;
+
+	(void)pos; /* the library reads from front to back */
+	pthread_mutex_lock(&stream->lock);
+	if (stream->used > 0) {
+		n = STREAM_BUFFER - stream->begin;
+		if (n > stream->used)
+			n = stream->used;
+		if (n > max)
+			n = max;
+		memcpy(buf, stream->ring + stream->begin, n);
+		stream->begin = (stream->begin + n) % STREAM_BUFFER;
+		stream->used -= n;
+		pthread_cond_signal(&stream->room);
+		rc = (ssize_t)n;
+	} else if (stream->finished) {
+		rc = stream->error.code == ERROR_NONE ? MHD_CONTENT_READER_END_OF_STREAM
+		    : MHD_CONTENT_READER_END_WITH_ERROR;
+	} else if (server_suspend(stream->http, stream->mhd)) {
+		stream->suspended = true;
+	} else {
+		rc = MHD_CONTENT_READER_END_WITH_ERROR; /* the agent is stopping */
+	}
+	pthread_mutex_unlock(&stream->lock);
+	return rc;
+}
+
+void
+stream_release(void *cls)
+{
+	struct stream *stream = cls;
+
+	pthread_mutex_lock(&stream->lock);
+	stream->gone = true;
+	pthread_cond_signal(&stream->room);
+	pthread_mutex_unlock(&stream->lock);
+	stream_unref(stream);
+}
+
+void
+stream_abandon(struct stream *stream)
+{
+	stream_release(stream);
+}
