@@ -21,8 +21,8 @@ set_defaults(struct config *config, struct error *err)
 		config->sources[i] = mem_strdup("default");
 		if (settings_table[i].fallback[0] == '\0')
 			continue;
-		if (setting_set(config, &settings_table[i], settings_table[i].fallback, "default", false,
-		    err) != 0)
+		if (setting_set(config, &settings_table[i], settings_table[i].fallback, "default",
+			false, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -94,8 +94,8 @@ refuse_unknown_variables(struct error *err)
 			known = strlen(own) == len && strncmp(*variable, own, len) == 0;
 		}
 		if (ours && !known) {
-			error_set(err, ERROR_CONFIG, "unknown environment variable '%.*s'", (int)len,
-			    *variable);
+			error_set(err, ERROR_CONFIG, "unknown environment variable '%.*s'",
+			    (int)len, *variable);
 			return error_hint(err, "`holdfastd config show` lists all settings");
 		}
 	}
@@ -111,7 +111,8 @@ set_from_flags(struct config *config, const struct config_flags *flags, struct e
 		{ flags->listen, "agent", "listen", "flag --listen" },
 		{ flags->state, "agent", "state", "flag --state" },
 		{ flags->repository, "repository", "url", "flag --repository" },
-		{ flags->passphrase_file, "repository", "passphrase_file", "flag --passphrase-file" },
+		{ flags->passphrase_file, "repository", "passphrase_file",
+		    "flag --passphrase-file" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(given); i++)
@@ -159,7 +160,8 @@ check_absolute(const struct config *config, const char *key, char **list, size_t
 {
 	for (size_t i = 0; i < count; i++)
 		if (list[i][0] != '/')
-			return error_set(err, ERROR_CONFIG, "%s: '%s' takes absolute folders, not '%s'",
+			return error_set(err, ERROR_CONFIG,
+			    "%s: '%s' takes absolute folders, not '%s'",
 			    source_of(config, "agent", key), key, list[i]);
 	return 0;
 }
@@ -175,8 +177,8 @@ check_listen(const struct config *config, const char *listen, struct error *err)
 		/* sun_path holds 108 bytes with its NUL */
 		if (listen[5] != '\0' && strlen(listen + 5) < 108)
 			return 0;
-		return error_set(err, ERROR_CONFIG, "%s: '%s' needs a path of 1 to 107 bytes", source,
-		    listen);
+		return error_set(
+		    err, ERROR_CONFIG, "%s: '%s' needs a path of 1 to 107 bytes", source, listen);
 	}
 	port = strrchr(listen, ':');
 	if (port != NULL && port != listen && (listen[0] != '[' || port[-1] == ']') &&

@@ -109,8 +109,10 @@ handle(void *arg, const char *section, const char *key, const char *value)
 	if (parse->given[index] && setting->type != SETTING_LIST) {
 		fail_at(parse, "'%s' is given twice in this file", key);
 		if (parse->indented)
-			error_hint(parse->err, "the line starts with a blank, so it continues '%s': "
-			    "remove the blank", key);
+			error_hint(parse->err,
+			    "the line starts with a blank, so it continues '%s': "
+			    "remove the blank",
+			    key);
 		return 0;
 	}
 	source = mem_printf("%s:%u", parse->path, parse->line);
@@ -147,7 +149,8 @@ read_file(struct config *config, const char *path, struct error *err)
 
 	parse.file = fopen(path, "re");
 	if (parse.file == NULL)
-		return error_sys(err, ERROR_IO, errno, "could not open configuration file '%s'", path);
+		return error_sys(
+		    err, ERROR_IO, errno, "could not open configuration file '%s'", path);
 	parse.given = mem_calloc(settings_count, sizeof(*parse.given));
 	if (check_not_writable_by_others(path, parse.file, err) != 0)
 		goto out;

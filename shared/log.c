@@ -19,7 +19,8 @@ log_event(enum log_level level, const char *event, json_t *fields)
 	ssize_t n;
 
 	time_format(time_now(), 3, when);
-	line = json_pack("{s:s, s:s, s:s}", "ts", when, "level", level_words[level], "event", event);
+	line = json_pack(
+	    "{s:s, s:s, s:s}", "ts", when, "level", level_words[level], "event", event);
 	if (fields != NULL) {
 		json_object_update_missing(line, fields);
 		json_decref(fields);
@@ -44,7 +45,8 @@ log_event(enum log_level level, const char *event, json_t *fields)
 void
 log_error(const char *event, const struct error *why, json_t *fields)
 {
-	json_t *all = json_pack("{s:s, s:s}", "code", error_word(why->code), "message", why->message);
+	json_t *all = json_pack(
+	    "{s:s, s:s}", "code", error_word(why->code), "message", why->message);
 
 	/* A message with bytes that are not UTF-8 must not cost the whole line. */
 	if (all == NULL) {

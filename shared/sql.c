@@ -149,9 +149,11 @@ upgrade(sqlite3 *db, const char *path, const char *const *steps, size_t step_cou
 	if (read_version(db, &version, err) != 0)
 		return -1;
 	if (version < 0 || (uint64_t)version > step_count) {
-		error_set(err, ERROR_UNSUPPORTED, "'%s' has schema version %lld; this program knows %zu",
-		    path, (long long)version, step_count);
-		return error_hint(err, "use the newer holdfast that made it, or move the file away");
+		error_set(err, ERROR_UNSUPPORTED,
+		    "'%s' has schema version %lld; this program knows %zu", path,
+		    (long long)version, step_count);
+		return error_hint(
+		    err, "use the newer holdfast that made it, or move the file away");
 	}
 	for (size_t i = (size_t)version; i < step_count; i++) {
 		/* Version and tables change together, or, if interrupted here, not at all. */

@@ -36,7 +36,8 @@ take_lock(const char *folder, int *ret_fd, struct error *err)
 			goto out;
 		}
 		if (i >= LOCK_TRIES) {
-			error_set(err, ERROR_CLAIMED, "the log in '%s' is open in another process", folder);
+			error_set(err, ERROR_CLAIMED, "the log in '%s' is open in another process",
+			    folder);
 			error_hint(err, "one agent belongs to one state folder; see --state");
 			goto out;
 		}
@@ -77,8 +78,10 @@ open_database(struct actionlog *log, struct error *err)
 	rc = sql_open(log->path, actionlog_schema, actionlog_schema_count, &log->db, &aside, err);
 	if (rc == 0 && aside != NULL) {
 		free(log->notice);
-		log->notice = mem_printf("the log '%s' was damaged: it was set aside as '%s' and a new "
-		    "one begun", log->path, aside);
+		log->notice = mem_printf(
+		    "the log '%s' was damaged: it was set aside as '%s' and a new "
+		    "one begun",
+		    log->path, aside);
 		rc = start_above_old_numbers(log, err);
 	}
 	free(aside);
@@ -158,13 +161,25 @@ static const char insert_text[] =
     " WHERE (?17 = 0 OR NOT EXISTS (SELECT 1 FROM log WHERE run = ?8 AND action = ?2))"
     " AND (?16 IS NULL OR NOT EXISTS (SELECT 1 FROM log WHERE spool = ?16))";
 
-/* Texts in a row are valid UTF-8 without control characters; `kept` holds what was changed. */
+/* A text longer than this is cut: a log is no store for what a request sent. */
+#define TEXT_MAX 8192
+
+/* Texts in a row are valid UTF-8 and not overlong; `kept` holds what was changed. */
 static void
 bind_clean(sqlite3_stmt *insert, int index, const char *text, char **kept)
 {
+	size_t len = text == NULL ? 0 : strlen(text);
+	char *part;
+
 	*kept = NULL;
-	if (text != NULL && !text_is_utf8(text, strlen(text)))
-		text = *kept = text_printable(text, strlen(text));
+	if (len > TEXT_MAX) {
+		/* Where a character was cut in two, its bytes show as \xNN. */
+		part = text_printable(text, TEXT_MAX);
+		text = *kept = mem_printf("%s...", part);
+		free(part);
+	} else if (text != NULL && !text_is_utf8(text, len)) {
+		text = *kept = text_printable(text, len);
+	}
 	sql_bind_text(insert, index, text);
 }
 

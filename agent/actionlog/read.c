@@ -118,10 +118,12 @@ id_bounds(struct actionlog *log, const struct actionlog_filter *filter,
 	int rc = -1;
 
 	/* The parameters that a shorter query does not have keep their numbers. */
-	if (sql_prepare(log->db, "SELECT coalesce(min(first_id), 1), coalesce(max(last_id), 0)"
-	    " FROM daily WHERE (?1 IS NULL OR day >= substr(?1, 1, 10))"
-	    " AND (?2 IS NULL OR day <= substr(?2, 1, 10))"
-	    " AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR status = ?4)", &statement, err) != 0)
+	if (sql_prepare(log->db,
+		"SELECT coalesce(min(first_id), 1), coalesce(max(last_id), 0)"
+		" FROM daily WHERE (?1 IS NULL OR day >= substr(?1, 1, 10))"
+		" AND (?2 IS NULL OR day <= substr(?2, 1, 10))"
+		" AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR status = ?4)",
+		&statement, err) != 0)
 		return -1;
 	bind_filter(statement, filter, range, NULL);
 	if (sql_step(statement, err) == 1) {

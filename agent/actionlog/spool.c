@@ -75,7 +75,8 @@ write_durably(int folder_fd, const char *name, const char *text, struct error *e
 	snprintf(hidden, sizeof(hidden), ".%s", name);
 	fd = openat(folder_fd, hidden, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return error_sys(err, ERROR_IO, errno, "could not make '%s' in the log's spool", name);
+		return error_sys(
+		    err, ERROR_IO, errno, "could not make '%s' in the log's spool", name);
 	/* A row is far below the size at which a write to a file is cut. */
 	if (write(fd, text, len) != (ssize_t)len || fsync(fd) != 0) {
 		error_sys(err, ERROR_IO, errno, "could not write '%s' in the log's spool", name);
@@ -100,7 +101,8 @@ leave_row(const char *state_folder, const struct action *action, struct error *e
 	int fd = -1, rc = -1;
 
 	if (json == NULL) {
-		error_set(err, ERROR_INTERNAL, "the row of '%s' is not valid text", action->command);
+		error_set(
+		    err, ERROR_INTERNAL, "the row of '%s' is not valid text", action->command);
 		goto out;
 	}
 	text = json_dumps(json, JSON_COMPACT);
@@ -259,8 +261,8 @@ actionlog_take_spool(struct actionlog *log)
 	if (stat(folder, &st) == 0 && (st.st_mtim.tv_sec != log->spool_seen.tv_sec ||
 	    st.st_mtim.tv_nsec != log->spool_seen.tv_nsec)) {
 		take_all(log, folder);
-		/* Our own unlinks change the folder: look again.  A folder that changed just now may
-		 * change once more without its time telling. */
+		/* Our own unlinks change the folder: look again.  A folder that changed just now
+		 * may change once more without its time telling. */
 		if (stat(folder, &st) == 0 && now.tv_sec - st.st_mtim.tv_sec > 1)
 			log->spool_seen = st.st_mtim;
 	}

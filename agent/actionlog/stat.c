@@ -192,10 +192,12 @@ collect(struct actionlog *log, const struct actionlog_filter *filter, struct sum
 	if (add_days(log, filter, &split, after_first, before_last, sums, err) != 0)
 		return -1;
 	for (int i = 0; i < split.row_ranges; i++) {
-		if (add_query(log, filter, "SELECT action, status, count(*), sum(files), sum(bytes),"
-		    " sum(stored_bytes) FROM log WHERE date BETWEEN ?1 AND ?2"
-		    " AND (?3 IS NULL OR +action = ?3) AND (?4 IS NULL OR +status = ?4)"
-		    " GROUP BY action, status", split.rows_from[i], split.rows_to[i], sums, err) != 0)
+		if (add_query(log, filter,
+			"SELECT action, status, count(*), sum(files), sum(bytes),"
+			" sum(stored_bytes) FROM log WHERE date BETWEEN ?1 AND ?2"
+			" AND (?3 IS NULL OR +action = ?3) AND (?4 IS NULL OR +status = ?4)"
+			" GROUP BY action, status",
+			split.rows_from[i], split.rows_to[i], sums, err) != 0)
 			return -1;
 	}
 	return last_backup(log, &range, ret_last, err);

@@ -103,7 +103,7 @@ int runs_when_ended(struct runs *runs, const char *id, run_ended_fn *ended, void
  * run, or of all with id NULL) calls back from a worker or ticker thread with the event's word
  * and its data: {"run": id, ...}
  *   progress  the run's progress object, at most four times a second
- *   state     {"run", "kind", "state"}
+ *   state     {"run", "kind", "state"}; also once at the start, for a run that has not ended
  *   loss, note {"run", "path", "reason"}
  *   ended     the run as runs_get gives it, with "run" besides
  * A run that has ended gives one "ended" before this returns.

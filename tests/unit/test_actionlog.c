@@ -135,11 +135,13 @@ a_row_comes_back_with_all_its_columns(void **state)
 	assert_int_equal(actionlog_write(log, &row, &id, &err), 0);
 	assert_int_equal(id, 1);
 	all = rows(log, everything);
-	expected = json_pack("[{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i,"
-	    " s:i, s:i}]", "id", 1, "date", "2023-11-14T22:13:20.123Z", "action", "Backup",
-	    "command", "POST /backup", "parameter", "/srv", "status", "SUCCESS", "agent", "web1",
-	    "outcome", "warn", "run", "r1", "snapshot", "s1", "origin", "127.0.0.1 token:first",
-	    "message", "1 path lost", "duration_ms", 42, "files", 3, "bytes", 4, "stored_bytes", 5);
+	expected = json_pack(
+	    "[{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i,"
+	    " s:i, s:i}]",
+	    "id", 1, "date", "2023-11-14T22:13:20.123Z", "action", "Backup", "command",
+	    "POST /backup", "parameter", "/srv", "status", "SUCCESS", "agent", "web1", "outcome",
+	    "warn", "run", "r1", "snapshot", "s1", "origin", "127.0.0.1 token:first", "message",
+	    "1 path lost", "duration_ms", 42, "files", 3, "bytes", 4, "stored_bytes", 5);
 	assert_non_null(expected);
 	assert_true(json_equal(all, expected));
 	json_decref(expected);
@@ -263,7 +265,8 @@ sums_are_exact_for_any_range(void **state)
 	/* Every pair of bounds, compared with the count of rows. */
 	for (size_t i = 0; i < ARRAY_LEN(dates); i++) {
 		for (size_t j = i; j < ARRAY_LEN(dates); j++) {
-			struct actionlog_filter filter = { .start = at(dates[i]), .end = at(dates[j]) };
+			struct actionlog_filter filter = { .start = at(dates[i]),
+				.end = at(dates[j]) };
 
 			assert_int_equal(stat_of(log, filter, "operations"), count(log, filter));
 			filter.end = (struct timespec){ 0, 0 };
@@ -356,7 +359,8 @@ many_threads_write_and_none_is_lost_or_doubled(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
 		writers[i] = (struct writer){ .log = log };
-		assert_int_equal(pthread_create(&writers[i].thread, NULL, write_many, &writers[i]), 0);
+		assert_int_equal(
+		    pthread_create(&writers[i].thread, NULL, write_many, &writers[i]), 0);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
 		pthread_join(writers[i].thread, NULL);
@@ -378,15 +382,16 @@ a_file_that_is_no_database_is_set_aside_and_said_so(void **state)
 	struct actionlog *log;
 	json_t *all;
 
-	test_file_write(path, "this is no database at all, but long enough to be one .........", 60);
+	test_file_write(
+	    path, "this is no database at all, but long enough to be one .........", 60);
 	log = open_log(*state);
 	assert_non_null(actionlog_notice(log));
 	all = rows(log, everything);
 	assert_int_equal(json_array_size(all), 1);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(all, 0), "status")),
 	    "ERROR");
-	assert_non_null(strstr(json_string_value(json_object_get(json_array_get(all, 0), "message")),
-	    ".damaged-"));
+	assert_non_null(strstr(
+	    json_string_value(json_object_get(json_array_get(all, 0), "message")), ".damaged-"));
 	/* Its numbers are above those that the lost one may have given. */
 	assert_true(json_integer_value(json_object_get(json_array_get(all, 0), "id")) > 1000000000);
 	json_decref(all);
@@ -430,8 +435,11 @@ damage_met_while_writing_begins_a_new_log(void **state)
 	/* The header goes bad under the open file. */
 	fd = open(path, O_WRONLY);
 	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, "garbage garbage garbage garbage garbage garbage garbage garbage "
-	    "garbage garbage garbage garbage garbage", 100, 0), 100);
+	assert_int_equal(pwrite(fd,
+			     "garbage garbage garbage garbage garbage garbage garbage garbage "
+			     "garbage garbage garbage garbage garbage",
+			     100, 0),
+	    100);
 	close(fd);
 	add(log, "Backup", "/after", NULL, false);
 	assert_int_equal(count(log, (struct actionlog_filter){ .q = "/after" }), 1);

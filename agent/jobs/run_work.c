@@ -1,0 +1,437 @@
+/*
+ * Worker threads, and the end of a run.
+ *
+ * A run ends in this order: its outcome in the state database, its row in the log (once by run
+ * id), the mark that it is logged.  If interrupted anywhere, the next start goes on from there,
+ * so that there is exactly one row.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/jobs/runs_internal.h"
+#include "shared/buffer.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+
+/* So many losses are spelled out in the log's message; the run has them all. */
+#define LOSSES_IN_MESSAGE 5
+
+static char *
+losses_text(const json_t *run)
+{
+	json_int_t total = json_integer_value(json_object_get(run, "loss_total"));
+	struct buffer text = BUFFER_INIT;
+	const json_t *loss;
+	size_t i;
+
+	if (total == 0)
+		return NULL;
+	buffer_printf(&text, "%lld path%s lost", (long long)total, total == 1 ? "" : "s");
+	json_array_foreach(json_object_get(run, "losses"), i, loss) {
+		const char *path = json_string_value(json_object_get(loss, "path"));
+		const char *reason = json_string_value(json_object_get(loss, "reason"));
+
+		if (i == LOSSES_IN_MESSAGE)
+			break;
+		buffer_printf(&text, "%s %s (%s)", i == 0 ? ":" : ",", path == NULL ? "?" : path,
+		    reason == NULL ? "?" : reason);
+	}
+	if (total > LOSSES_IN_MESSAGE)
+		buffer_put_text(&text, ", ...");
+	return buffer_take(&text);
+}
+
+static const char *
+text_of(const json_t *run, const char *name)
+{
+	return json_string_value(json_object_get(run, name));
+}
+
+static uint64_t
+number_of(const json_t *run, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(run, name));
+}
+
+/* The log's row of a run as runs_store_unlogged() or its end gives it. */
+static int
+write_row(struct runs *runs, const json_t *run, struct error *err)
+{
+	const char *outcome = text_of(run, "state"), *began = text_of(run, "started");
+	const json_t *failure = json_object_get(run, "error");
+	struct error ignored = ERROR_INIT;
+	char *losses = losses_text(run), *parameter = NULL;
+	enum run_kind kind = RUN_BACKUP;
+	struct action action = { .command = text_of(run, "command"),
+		.run = text_of(run, "id"),
+		.outcome = outcome,
+		.once = true,
+		.snapshot = text_of(run, "snapshot"),
+		.origin = text_of(run, "origin"),
+		.duration_ms = (int64_t)number_of(run, "duration_ms"),
+		.files = number_of(run, "files"),
+		.bytes = number_of(run, "bytes"),
+		.stored_bytes = number_of(run, "stored_bytes") };
+	int rc;
+
+	if (run_kind_parse(text_of(run, "kind"), &kind, &ignored) == 0)
+		action.action = run_kind_action(kind);
+	else
+		action.action = "Run"; /* of a newer version */
+	action.failed = strcmp(outcome, "ok") != 0 && strcmp(outcome, "warn") != 0;
+	action.parameter = parameter = run_kind_parameter(kind, json_object_get(run, "arguments"));
+	action.message = json_is_object(failure) ? text_of(failure, "message") : losses;
+	if (began == NULL)
+		began = text_of(run, "queued");
+	if (began != NULL && time_parse(began, false, &action.date, &ignored) != 0)
+		action.date = (struct timespec){ 0, 0 };
+	rc = actionlog_write(runs->log, &action, NULL, err);
+	free(parameter);
+	free(losses);
+	return rc;
+}
+
+/* What the run came to, as JSON and for the store; caller holds lock. */
+static void
+set_end(struct run *run)
+{
+	struct timespec now = time_now();
+	json_t *json;
+
+	time_format(now, 3, run->finished_text);
+	json = run_json(run, false);
+	run->end = (struct run_end){
+		.outcome = run->outcome,
+		.finished = run->finished_text,
+		.duration_ms = run->started_ms == 0 ? 0 : time_monotonic_ms() - run->started_ms,
+		.snapshot = run->result.snapshot[0] == '\0' ? NULL : run->result.snapshot,
+		.loss_total = number_of(json, "loss_total"),
+		.note_total = number_of(json, "note_total"),
+		.files = run->result.files, .bytes = run->result.bytes,
+		.stored_bytes = run->result.stored_bytes,
+	};
+	/* A run that failed half-way tells how far it came. */
+	if (run->failure.code != ERROR_NONE && run->result.json == NULL && run->started_ms != 0) {
+		run->end.files = atomic_load(&run->progress.files);
+		run->end.bytes = atomic_load(&run->progress.bytes);
+		run->end.stored_bytes = atomic_load(&run->progress.stored_bytes);
+	}
+	json_object_set_new(json, "state", json_string(run->outcome));
+	json_object_set_new(json, "outcome", json_string(run->outcome));
+	json_object_set_new(json, "finished", json_string(run->finished_text));
+	json_object_set_new(json, "progress", json_null());
+	json_object_set_new(json, "snapshot", run->end.snapshot == NULL ? json_null()
+	    : json_string(run->end.snapshot));
+	json_object_set_new(json, "error", run_error_json(&run->failure));
+	json_object_set(json, "result", run->result.json == NULL ? json_null() : run->result.json);
+	run->end.losses = json_object_get(json, "losses");
+	run->end.notes = json_object_get(json, "notes");
+	run->end.result = run->result.json;
+	if (run->failure.code != ERROR_NONE)
+		run->end.error = json_object_get(json, "error");
+	run->final = json;
+}
+
+/* Databases of a run that is ending or ended; the caller alone may do this to it. */
+static int
+save(struct runs *runs, struct run *run, struct error *err)
+{
+	json_t *row;
+	int rc = 0;
+
+	if (!run->saved) {
+		if (runs_store_end(runs->store, run->id, &run->end, err) != 0)
+			return -1;
+		/* If interrupted here, the next start finds the run not logged. */
+		run->saved = true;
+	}
+	if (!run->logged) {
+		row = json_copy(run->final);
+		json_object_set_new(row, "duration_ms", json_integer(run->end.duration_ms));
+		json_object_set_new(row, "files", json_integer((json_int_t)run->end.files));
+		json_object_set_new(row, "bytes", json_integer((json_int_t)run->end.bytes));
+		json_object_set_new(row, "stored_bytes",
+		    json_integer((json_int_t)run->end.stored_bytes));
+		rc = write_row(runs, row, err);
+		json_decref(row);
+		if (rc != 0)
+			return -1;
+		/* If interrupted here, the next start writes no second row: `once`. */
+		run->logged = true;
+	}
+	return runs_store_logged(runs->store, run->id, err);
+}
+
+/* Caller holds lock. */
+static void
+deactivate(struct runs *runs, struct run *run)
+{
+	for (size_t i = 0; i < runs->active_count; i++) {
+		if (runs->active[i] != run)
+			continue;
+		runs->active[i] = runs->active[--runs->active_count];
+		return;
+	}
+}
+
+static void
+report_end(const struct run *run, const struct error *trouble)
+{
+	log_event(strcmp(run->outcome, "failed") == 0 || strcmp(run->outcome, "aborted") == 0
+	    ? LOG_LEVEL_ERROR : strcmp(run->outcome, "ok") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+	    "run-ended", json_pack("{s:s, s:s, s:s, s:I, s:O}", "run", run->id, "kind",
+	    run_kind_word(run->kind), "outcome", run->outcome, "duration_ms",
+	    (json_int_t)run->end.duration_ms, "error", json_object_get(run->final, "error")));
+	if (trouble->code != ERROR_NONE)
+		log_error("run-not-saved", trouble, json_pack("{s:s}", "run", run->id));
+}
+
+static void
+tell_ended(struct runs *runs, struct run *run)
+{
+	json_t *data = json_copy(run->final);
+
+	json_object_set_new(data, "run", json_string(run->id));
+	pthread_mutex_lock(&runs->events_lock);
+	runs_tell(runs, run->id, "ended", data);
+	pthread_mutex_unlock(&runs->events_lock);
+}
+
+void
+run_finish(struct runs *runs, struct run *run, const char *outcome, const struct error *failure)
+{
+	struct error trouble = ERROR_INIT;
+	struct run_waiter *waiters;
+	struct error failed;
+	json_t *final;
+	bool done;
+
+	pthread_mutex_lock(&runs->lock);
+	run->state = RUN_ENDING;
+	run->outcome = outcome;
+	run->failure = *failure;
+	set_end(run);
+	pthread_mutex_unlock(&runs->lock);
+
+	done = save(runs, run, &trouble) == 0;
+	report_end(run, &trouble);
+
+	pthread_mutex_lock(&runs->lock);
+	runs_tell_progress(runs, run, false);
+	run->state = RUN_ENDED;
+	waiters = run->waiters;
+	run->waiters = NULL;
+	final = json_incref(run->final);
+	failed = run->failure;
+	if (done)
+		deactivate(runs, run);
+	tell_ended(runs, run);
+	/* One that could not be saved stays, for the ticker to try again. */
+	pthread_cond_signal(&runs->tick);
+	pthread_mutex_unlock(&runs->lock);
+
+	while (waiters != NULL) {
+		struct run_waiter *next = waiters->next;
+
+		waiters->ended(waiters->arg, final, &failed);
+		free(waiters);
+		waiters = next;
+	}
+	json_decref(final);
+	if (done)
+		run_free(run);
+}
+
+void
+runs_save_ended(struct runs *runs)
+{
+	for (;;) {
+		struct error err = ERROR_INIT;
+		struct run *run = NULL;
+
+		pthread_mutex_lock(&runs->lock);
+		for (size_t i = 0; i < runs->active_count && run == NULL; i++)
+			if (runs->active[i]->state == RUN_ENDED)
+				run = runs->active[i];
+		pthread_mutex_unlock(&runs->lock);
+		/* Only the ticker gets here, and close once the ticker is gone: the run stays. */
+		if (run == NULL || save(runs, run, &err) != 0)
+			return;
+		log_event(LOG_LEVEL_INFO, "run-saved", json_pack("{s:s}", "run", run->id));
+		pthread_mutex_lock(&runs->lock);
+		deactivate(runs, run);
+		pthread_mutex_unlock(&runs->lock);
+		run_free(run);
+	}
+}
+
+static void
+execute(struct runs *runs, struct run *run)
+{
+	struct run_context context = { .config = runs->config, .repo = runs->repo, .run = run->id,
+		.rights = POLICY_REMOTE };
+	struct error err = ERROR_INIT;
+	const char *outcome;
+	bool losses;
+
+	/* If this is not recorded and we crash, the run is queued again instead of aborted. */
+	if (runs_store_state(runs->store, run->id, "running", run->started_text, &err) != 0)
+		log_error("run-not-saved", &err, json_pack("{s:s}", "run", run->id));
+	log_event(LOG_LEVEL_INFO, "run-started", json_pack("{s:s, s:s, s:O}", "run", run->id,
+	    "kind", run_kind_word(run->kind), "arguments", run->arguments));
+	error_clear(&err);
+	if (progress_check(&run->progress, &err) == 0 &&
+	    run_kind_execute(
+		run->kind, &context, run->arguments, &run->progress, &run->result, &err) == 0) {
+		error_clear(&err);
+		pthread_mutex_lock(&run->progress.lock);
+		losses = run->progress.losses.total > 0;
+		pthread_mutex_unlock(&run->progress.lock);
+		outcome = losses ? "warn" : "ok";
+	} else if (err.code == ERROR_CANCELLED) {
+		outcome = "cancelled";
+		pthread_mutex_lock(&runs->lock);
+		if (runs->stopping)
+			error_set(&err, ERROR_CANCELLED, "the agent was stopped");
+		pthread_mutex_unlock(&runs->lock);
+	} else {
+		outcome = "failed";
+		if (err.code == ERROR_NONE)
+			error_set(&err, ERROR_INTERNAL, "the run failed without a reason");
+	}
+	run_finish(runs, run, outcome, &err);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct runs *runs = arg;
+
+	pthread_mutex_lock(&runs->lock);
+	for (;;) {
+		struct run *run;
+
+		while (runs->queue == NULL && !runs->stopping)
+			pthread_cond_wait(&runs->work, &runs->lock);
+		if (runs->stopping)
+			break;
+		run = runs->queue;
+		runs->queue = run->next_queued;
+		if (runs->queue == NULL)
+			runs->queue_last = &runs->queue;
+		run->next_queued = NULL;
+		runs->queued_count--;
+		run->state = RUN_RUNNING;
+		run->started = time_now();
+		run->started_ms = time_monotonic_ms();
+		time_format(run->started, 3, run->started_text);
+		runs_tell_state(runs, run);
+		pthread_cond_signal(&runs->tick);
+		pthread_mutex_unlock(&runs->lock);
+		execute(runs, run);
+		pthread_mutex_lock(&runs->lock);
+	}
+	pthread_mutex_unlock(&runs->lock);
+	return NULL;
+}
+
+int
+runs_start_threads(struct runs *runs, struct error *err)
+{
+	size_t wanted = (size_t)runs->config->run_workers;
+	int sys;
+
+	runs->workers = mem_calloc(wanted, sizeof(*runs->workers));
+	sys = pthread_create(&runs->ticker, NULL, runs_ticker_main, runs);
+	runs->ticker_runs = sys == 0;
+	while (sys == 0 && runs->worker_count < wanted) {
+		sys = pthread_create(&runs->workers[runs->worker_count], NULL, worker_main, runs);
+		if (sys == 0)
+			runs->worker_count++;
+	}
+	if (sys != 0)
+		return error_sys(err, ERROR_IO, sys, "could not start a worker thread");
+	return 0;
+}
+
+void
+runs_stop_threads(struct runs *runs)
+{
+	pthread_mutex_lock(&runs->lock);
+	runs->stopping = true;
+	for (size_t i = 0; i < runs->active_count; i++)
+		if (runs->active[i]->state == RUN_RUNNING || runs->active[i]->state == RUN_PAUSED)
+			progress_cancel(&runs->active[i]->progress);
+	pthread_cond_broadcast(&runs->work);
+	pthread_cond_broadcast(&runs->tick);
+	pthread_mutex_unlock(&runs->lock);
+	for (size_t i = 0; i < runs->worker_count; i++)
+		pthread_join(runs->workers[i], NULL);
+	if (runs->ticker_runs)
+		pthread_join(runs->ticker, NULL);
+	free(runs->workers);
+	runs->workers = NULL;
+	runs->worker_count = 0;
+	runs->ticker_runs = false;
+}
+
+/* One run that the last process left behind. */
+static int
+recover_one(struct runs *runs, json_t *row, struct error *err)
+{
+	const char *state = text_of(row, "state"), *id = text_of(row, "id");
+	struct error why = ERROR_INIT, ignored = ERROR_INIT;
+	enum run_kind kind = RUN_BACKUP;
+	struct run *run;
+
+	if (strcmp(state, "queued") != 0 && strcmp(state, "running") != 0 &&
+	    strcmp(state, "paused") != 0) {
+		if (write_row(runs, row, err) != 0)
+			return -1;
+		return runs_store_logged(runs->store, id, err);
+	}
+	if (run_kind_parse(text_of(row, "kind"), &kind, err) != 0)
+		return -1; /* of a newer version: left for it */
+	run = run_new(kind, id, json_incref(json_object_get(row, "arguments")),
+	    text_of(row, "command"), text_of(row, "origin"));
+	time_parse(text_of(row, "queued"), false, &run->queued, &ignored);
+	time_format(run->queued, 3, run->queued_text);
+	pthread_mutex_lock(&runs->lock);
+	MEM_GROW(runs->active, runs->active_count, runs->active_cap);
+	runs->active[runs->active_count++] = run;
+	if (strcmp(state, "queued") == 0) {
+		runs_enqueue(runs, run);
+		pthread_mutex_unlock(&runs->lock);
+		return 0;
+	}
+	pthread_mutex_unlock(&runs->lock);
+	if (text_of(row, "started") != NULL) {
+		time_parse(text_of(row, "started"), false, &run->started, &ignored);
+		time_format(run->started, 3, run->started_text);
+	}
+	error_set(&why, ERROR_UNAVAILABLE, "the agent ended while the run was going");
+	error_hint(&why, "start it again: what was stored already is not stored twice");
+	run_finish(runs, run, "aborted", &why);
+	return 0;
+}
+
+int
+runs_recover(struct runs *runs, struct error *err)
+{
+	json_t *rows = NULL, *row;
+	size_t i;
+
+	if (runs_store_unlogged(runs->store, &rows, err) != 0)
+		return -1;
+	json_array_foreach(rows, i, row) {
+		struct error why = ERROR_INIT;
+
+		/* One that cannot be logged now (a full disk) must not keep the agent from coming
+		 * up: it is tried again at the next start. */
+		if (recover_one(runs, row, &why) != 0)
+			log_error("run-not-saved", &why, json_pack("{s:O}", "run",
+			    json_object_get(row, "id")));
+	}
+	json_decref(rows);
+	return 0;
+}

@@ -1,0 +1,536 @@
+#include "agent/jobs/runs_kinds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/files/backup.h"
+#include "agent/files/exclude.h"
+#include "agent/repository/check.h"
+#include "agent/repository/prune.h"
+#include "agent/repository/snapshot.h"
+#include "shared/buffer.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+#define COUNT_MAX 1000000
+
+/* clang-format off */
+static const struct argument_spec backup_arguments[] = {
+	{ .name = "path",            .type = ARGUMENT_TEXT },
+	{ .name = "paths",           .type = ARGUMENT_TEXTS },
+	{ .name = "exclude",         .type = ARGUMENT_TEXTS },
+	{ .name = "exclude_caches",  .type = ARGUMENT_BOOL },
+	{ .name = "one_file_system", .type = ARGUMENT_BOOL },
+	{ .name = "max_size",        .type = ARGUMENT_SIZE, .max = INT64_MAX },
+	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
+	{ .name = "force",           .type = ARGUMENT_BOOL },
+	{ .name = "tags",            .type = ARGUMENT_TEXTS },
+	{ .name = "level",           .type = ARGUMENT_INTEGER, .min = 1, .max = 19 },
+	{ .name = "threads",         .type = ARGUMENT_INTEGER, .min = 0, .max = 256 },
+	{ .name = "verify",          .type = ARGUMENT_BOOL },
+	{ .name = NULL }
+};
+
+static const struct argument_spec restore_arguments[] = {
+	{ .name = "snapshot",        .type = ARGUMENT_TEXT },
+	{ .name = "target",          .type = ARGUMENT_TEXT },
+	{ .name = "paths",           .type = ARGUMENT_TEXTS },
+	{ .name = "strip",           .type = ARGUMENT_BOOL },
+	{ .name = "conflict",        .type = ARGUMENT_WORD,
+	  .words = "skip|newer|overwrite|side-copy" },
+	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
+	{ .name = "verify",          .type = ARGUMENT_BOOL },
+	{ .name = "set_id",          .type = ARGUMENT_BOOL },
+	{ .name = "no_owner",        .type = ARGUMENT_BOOL },
+	{ .name = "numeric_owner",   .type = ARGUMENT_BOOL },
+	{ .name = "threads",         .type = ARGUMENT_INTEGER, .min = 0, .max = 256 },
+	{ .name = NULL }
+};
+
+static const struct argument_spec check_arguments[] = {
+	{ .name = "read_data",       .type = ARGUMENT_BOOL },
+	{ .name = "percent",         .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
+	{ .name = NULL }
+};
+
+static const struct argument_spec keep_arguments[] = {
+	{ .name = "last",            .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
+	{ .name = "hourly",          .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
+	{ .name = "daily",           .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
+	{ .name = "weekly",          .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
+	{ .name = "monthly",         .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
+	{ .name = "yearly",          .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
+	{ .name = "within",          .type = ARGUMENT_DURATION, .max = 100LL * 366 * 86400 },
+	{ .name = NULL }
+};
+
+static const struct argument_spec prune_arguments[] = {
+	{ .name = "keep",            .type = ARGUMENT_OBJECT, .fields = keep_arguments },
+	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
+	{ .name = "grace",           .type = ARGUMENT_DURATION, .max = 366LL * 86400 },
+	{ .name = "rewrite_percent", .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
+	{ .name = NULL }
+};
+/* clang-format on */
+
+void
+run_result_done(struct run_result *result)
+{
+	json_decref(result->json);
+	result->json = NULL;
+}
+
+/* "path" and "paths" together, lent; caller frees the array. */
+static const char **
+backup_paths(const json_t *arguments, size_t *ret_count)
+{
+	const char *one = argument_text(arguments, "path");
+	const char **paths = argument_texts(arguments, "paths", ret_count);
+
+	if (one == NULL)
+		return paths;
+	paths = mem_realloc(paths, *ret_count + 1, sizeof(*paths));
+	paths[(*ret_count)++] = one;
+	return paths;
+}
+
+static void
+free_texts(char **texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+/* Resolve every path; caller frees each and the array. */
+static int
+resolve_paths(const struct run_context *context, const json_t *arguments, char ***ret,
+    size_t *ret_count, struct error *err)
+{
+	size_t count = 0, done = 0;
+	const char **paths = backup_paths(arguments, &count);
+	char **resolved = mem_calloc(count, sizeof(*resolved));
+	int rc = 0;
+
+	if (count == 0)
+		rc = policy_source(context->config, context->rights, NULL, NULL, err);
+	for (; rc == 0 && done < count; done++)
+		rc = policy_source(
+		    context->config, context->rights, paths[done], &resolved[done], err);
+	if (rc == 0) {
+		*ret = resolved;
+		*ret_count = count;
+	} else {
+		free_texts(resolved, done);
+	}
+	free(paths);
+	return rc;
+}
+
+/* The configured patterns, then the run's own; lent, caller frees the array. */
+static const char **
+all_excludes(const struct run_context *context, const json_t *arguments, size_t *ret_count)
+{
+	size_t own_count = 0, count = context->config->exclude_count;
+	const char **own = argument_texts(arguments, "exclude", &own_count);
+	const char **all = mem_calloc(count + own_count, sizeof(*all));
+
+	for (size_t i = 0; i < count; i++)
+		all[i] = context->config->exclude[i];
+	for (size_t i = 0; i < own_count; i++)
+		all[count + i] = own[i];
+	free(own);
+	*ret_count = count + own_count;
+	return all;
+}
+
+static int
+backup_check(const struct run_context *context, json_t *arguments, struct error *err)
+{
+	struct exclude *exclude = NULL;
+	const char **patterns;
+	char **paths = NULL;
+	size_t count = 0;
+	int rc;
+
+	if (resolve_paths(context, arguments, &paths, &count, err) != 0)
+		return -1;
+	free_texts(paths, count);
+	patterns = all_excludes(context, arguments, &count);
+	rc = exclude_new(patterns, count, &exclude, err);
+	if (rc != 0)
+		err->code = ERROR_BAD_REQUEST;
+	exclude_free(exclude);
+	free(patterns);
+	return rc;
+}
+
+static void
+backup_figures(const struct snapshot *snapshot, struct progress *progress,
+    struct run_result *result)
+{
+	if (snapshot == NULL) {
+		/* A dry run: what was counted. */
+		result->files = atomic_load(&progress->files);
+		result->bytes = atomic_load(&progress->bytes);
+		result->json = json_pack("{s:I, s:I, s:b}", "files", (json_int_t)result->files,
+		    "bytes", (json_int_t)result->bytes, "dry_run", 1);
+		return;
+	}
+	memcpy(result->snapshot, snapshot->id, sizeof(result->snapshot));
+	result->files = snapshot->files;
+	result->bytes = snapshot->bytes;
+	result->stored_bytes = snapshot->stored_bytes;
+	result->json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "files", (json_int_t)snapshot->files,
+	    "directories", (json_int_t)snapshot->directories,
+	    "others", (json_int_t)snapshot->others, "bytes", (json_int_t)snapshot->bytes,
+	    "new_files", (json_int_t)snapshot->new_files,
+	    "changed_files", (json_int_t)snapshot->changed_files,
+	    "unmodified_files", (json_int_t)snapshot->unmodified_files,
+	    "added_blobs", (json_int_t)snapshot->added_blobs,
+	    "added_bytes", (json_int_t)snapshot->added_bytes,
+	    "stored_bytes", (json_int_t)snapshot->stored_bytes);
+}
+
+static int
+backup_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	const struct config *config = context->config;
+	struct backup_options options = {
+		.exclude_caches = argument_bool(
+		    arguments, "exclude_caches", config->exclude_caches),
+		.one_file_system = argument_bool(
+		    arguments, "one_file_system", config->one_file_system),
+		.max_size = argument_size(arguments, "max_size", config->max_file_size),
+		.dry_run = argument_bool(arguments, "dry_run", false),
+		.force = argument_bool(arguments, "force", false),
+		.threads = (unsigned)argument_integer(
+		    arguments, "threads", (int64_t)config->threads),
+		.level = (int)argument_integer(arguments, "level", config->compression),
+		.no_verify = !argument_bool(arguments, "verify", config->verify),
+		.run = context->run,
+		.host = config->name,
+	};
+	const char **excludes = NULL, **tags = NULL;
+	struct snapshot *snapshot = NULL;
+	char **paths = NULL;
+	size_t count = 0;
+	int rc = -1;
+
+	if (resolve_paths(context, arguments, &paths, &count, err) != 0)
+		return -1;
+	options.paths = (const char *const *)paths;
+	options.path_count = count;
+	options.excludes = excludes = all_excludes(context, arguments, &options.exclude_count);
+	options.tags = tags = argument_texts(arguments, "tags", &options.tag_count);
+	if (files_backup(context->repo, &options, progress, &snapshot, err) != 0)
+		goto out;
+	backup_figures(snapshot, progress, result);
+	rc = 0;
+out:
+	snapshot_free(snapshot);
+	free(tags);
+	free(excludes);
+	free_texts(paths, count);
+	return rc;
+}
+
+static char *
+backup_parameter(const json_t *arguments)
+{
+	struct buffer text = BUFFER_INIT;
+	const char *one = argument_text(arguments, "path");
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(arguments, "paths"), i,
+	    item) if (json_is_string(item) && text.len < 4096)
+	    buffer_printf(&text, "%s%s", text.len == 0 ? "" : " ", json_string_value(item));
+	if (one != NULL)
+		buffer_printf(&text, "%s%s", text.len == 0 ? "" : " ", one);
+	return buffer_take(&text);
+}
+
+static int
+restore_check(const struct run_context *context, json_t *arguments, struct error *err)
+{
+	const char *name = argument_text(arguments, "snapshot");
+	struct snapshot *snapshot = NULL;
+	char *target = NULL;
+	int rc;
+
+	if (name == NULL) {
+		error_set(err, ERROR_BAD_REQUEST, "no snapshot is given");
+		return error_hint(err, "name one by its id, or \"latest\"");
+	}
+	if (policy_target(context->config, context->rights, argument_text(arguments, "target"),
+	    &target, err) != 0)
+		return -1;
+	free(target);
+	/* "latest" is the latest of now, not of when the run's turn comes. */
+	rc = snapshot_find(context->repo, name, &snapshot, err);
+	if (rc == 0)
+		json_object_set_new(arguments, "snapshot", json_string(snapshot->id));
+	snapshot_free(snapshot);
+	return rc;
+}
+
+struct changes {
+	const struct run_context *context;
+	json_t *kept; /* of a dry run */
+};
+
+static void
+note_change(void *arg, enum restore_action action, const char *path)
+{
+	struct changes *changes = arg;
+
+	if (changes->kept != NULL && action != RESTORE_SAME &&
+	    json_array_size(changes->kept) < RUN_CHANGES_MAX)
+		json_array_append_new(changes->kept, json_pack("{s:s, s:s}", "action",
+		    restore_action_word(action), "path", path));
+	if (changes->context->each != NULL)
+		changes->context->each(changes->context->arg, action, path);
+}
+
+static void
+restore_figures(const struct restore_result *done, const struct changes *changes,
+    struct run_result *result)
+{
+	result->files = done->created + done->replaced + done->side_copies;
+	result->bytes = done->bytes;
+	result->json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O*}",
+	    "created", (json_int_t)done->created, "replaced", (json_int_t)done->replaced,
+	    "skipped", (json_int_t)done->skipped, "same", (json_int_t)done->same,
+	    "side_copies", (json_int_t)done->side_copies, "bytes", (json_int_t)done->bytes,
+	    "verified", (json_int_t)done->verified, "changes", changes->kept);
+}
+
+static int
+restore_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	struct changes changes = { .context = context };
+	struct restore_options options = {
+		.strip = argument_bool(arguments, "strip", false),
+		.conflict = CONFLICT_SKIP,
+		.dry_run = argument_bool(arguments, "dry_run", false),
+		.verify = argument_bool(arguments, "verify", false),
+		.set_id = argument_bool(arguments, "set_id", false),
+		.no_owner = argument_bool(arguments, "no_owner", false),
+		.numeric_owner = argument_bool(arguments, "numeric_owner", false),
+		.threads = (unsigned)argument_integer(arguments, "threads",
+		    (int64_t)context->config->threads),
+		.each = note_change,
+		.arg = &changes,
+	};
+	const char *conflict = argument_text(arguments, "conflict"), **paths = NULL;
+	struct restore_result done = { .created = 0 };
+	struct snapshot *snapshot = NULL;
+	char *target = NULL;
+	int rc = -1;
+
+	if (policy_target(context->config, context->rights, argument_text(arguments, "target"),
+	    &target, err) != 0 ||
+	    (conflict != NULL && conflict_rule_parse(conflict, &options.conflict, err) != 0) ||
+	    snapshot_find(context->repo, argument_text(arguments, "snapshot"), &snapshot, err) != 0)
+		goto out;
+	memcpy(result->snapshot, snapshot->id, sizeof(result->snapshot));
+	options.target = target;
+	options.paths = paths = argument_texts(arguments, "paths", &options.path_count);
+	if (options.dry_run)
+		changes.kept = json_array();
+	else if (context->each == NULL)
+		options.each = NULL;
+	rc = files_restore(context->repo, snapshot, &options, progress, &done, err);
+	if (rc == 0)
+		restore_figures(&done, &changes, result);
+out:
+	json_decref(changes.kept);
+	snapshot_free(snapshot);
+	free(paths);
+	free(target);
+	return rc;
+}
+
+static char *
+restore_parameter(const json_t *arguments)
+{
+	const char *snapshot = argument_text(arguments, "snapshot");
+	const char *target = argument_text(arguments, "target");
+
+	return mem_printf(
+	    "%s to %s", snapshot == NULL ? "?" : snapshot, target == NULL ? "?" : target);
+}
+
+static int
+check_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	struct check_options options = {
+		.read_data = argument_bool(arguments, "read_data", false),
+		.percent = (unsigned)argument_integer(arguments, "percent", 0),
+		.threads = (unsigned)context->config->threads,
+	};
+	struct check_result done = { .damage = NULL };
+	int rc;
+
+	/* A share of the data can only be read if data is read. */
+	if (options.percent != 0 && json_object_get(arguments, "read_data") == NULL)
+		options.read_data = true;
+	rc = check_run(context->repo, &options, progress, &done, err);
+	if (rc == 0) {
+		result->bytes = done.bytes_read;
+		result->json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:O*}", "snapshots",
+		    (json_int_t)done.snapshots, "packs", (json_int_t)done.packs, "blobs",
+		    (json_int_t)done.blobs, "trees", (json_int_t)done.trees, "bytes_read",
+		    (json_int_t)done.bytes_read, "errors", (json_int_t)done.errors, "damage",
+		    done.damage);
+	}
+	if (rc == 0 && done.errors > 0) {
+		rc = error_set(err, ERROR_CORRUPT, "the check found %llu error%s",
+		    (unsigned long long)done.errors, done.errors == 1 ? "" : "s");
+		error_hint(err,
+		    "the run's result lists them; snapshots that are not named there are "
+		    "whole");
+	}
+	check_result_done(&done);
+	return rc;
+}
+
+static char *
+check_parameter(const json_t *arguments)
+{
+	bool read_data = argument_bool(arguments, "read_data", false);
+	int64_t percent = argument_integer(arguments, "percent", 0);
+
+	if (percent != 0)
+		return mem_printf("read-data %lld%%", (long long)percent);
+	return mem_strdup(read_data ? "read-data" : "");
+}
+
+static int
+prune_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	const json_t *keep = json_object_get(arguments, "keep");
+	struct prune_options options = {
+		.keep = {
+			.last = (unsigned)argument_integer(keep, "last", 0),
+			.hourly = (unsigned)argument_integer(keep, "hourly", 0),
+			.daily = (unsigned)argument_integer(keep, "daily", 0),
+			.weekly = (unsigned)argument_integer(keep, "weekly", 0),
+			.monthly = (unsigned)argument_integer(keep, "monthly", 0),
+			.yearly = (unsigned)argument_integer(keep, "yearly", 0),
+			.within_s = argument_duration(keep, "within", 0),
+		},
+		.dry_run = argument_bool(arguments, "dry_run", false),
+		.grace_s = argument_duration(arguments, "grace", context->config->grace_s),
+		.rewrite_percent = (unsigned)argument_integer(arguments, "rewrite_percent",
+		    PRUNE_REWRITE_DEFAULT),
+	};
+	struct prune_result done = { .snapshots = NULL };
+	int rc = prune_run(context->repo, &options, progress, &done, err);
+
+	if (rc == 0) {
+		result->stored_bytes = done.bytes_removed;
+		result->json = json_pack("{s:O*, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "snapshots",
+		    done.snapshots, "forgotten", (json_int_t)done.forgotten, "packs_marked",
+		    (json_int_t)done.packs_marked, "packs_removed", (json_int_t)done.packs_removed,
+		    "packs_rewritten", (json_int_t)done.packs_rewritten, "bytes_marked",
+		    (json_int_t)done.bytes_marked, "bytes_removed", (json_int_t)done.bytes_removed,
+		    "dry_run", options.dry_run);
+	}
+	prune_result_done(&done);
+	return rc;
+}
+
+static char *
+prune_parameter(const json_t *arguments)
+{
+	struct buffer text = BUFFER_INIT;
+	const json_t *keep = json_object_get(arguments, "keep");
+
+	for (const struct argument_spec *spec = keep_arguments; spec->name != NULL; spec++) {
+		const json_t *value = json_object_get(keep, spec->name);
+
+		if (json_is_integer(value))
+			buffer_printf(&text, "%skeep-%s %lld", text.len == 0 ? "" : " ", spec->name,
+			    (long long)json_integer_value(value));
+		else if (json_is_string(value))
+			buffer_printf(&text, "%skeep-%s %s", text.len == 0 ? "" : " ", spec->name,
+			    json_string_value(value));
+	}
+	return buffer_take(&text);
+}
+
+static const struct {
+	const char *word, *action;
+	const struct argument_spec *arguments;
+	int (*check)(const struct run_context *context, json_t *arguments, struct error *err);
+	int (*execute)(const struct run_context *context, const json_t *arguments,
+	    struct progress *progress, struct run_result *result, struct error *err);
+	char *(*parameter)(const json_t *arguments);
+} kinds[] = {
+#define _(name, word, action, arguments, check, execute, parameter) \
+	{ word, action, arguments, check, execute, parameter },
+	RUN_KINDS(_)
+#undef _
+};
+
+const char *
+run_kind_word(enum run_kind kind)
+{
+	return kinds[kind].word;
+}
+
+const char *
+run_kind_action(enum run_kind kind)
+{
+	return kinds[kind].action;
+}
+
+int
+run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(kinds[i].word, word) != 0)
+			continue;
+		*ret = (enum run_kind)i;
+		return 0;
+	}
+	error_set(err, ERROR_BAD_REQUEST, "'%.100s' is no kind of run", word);
+	return error_hint(err, "the kinds are backup, restore, check, prune");
+}
+
+int
+run_kind_check(enum run_kind kind, const struct run_context *context, const json_t *arguments,
+    json_t **ret, struct error *err)
+{
+	json_t *kept;
+
+	if (arguments_check(arguments, kinds[kind].arguments, err) != 0)
+		return -1;
+	kept = json_deep_copy(arguments);
+	if (kinds[kind].check != NULL && kinds[kind].check(context, kept, err) != 0) {
+		json_decref(kept);
+		return -1;
+	}
+	*ret = kept;
+	return 0;
+}
+
+int
+run_kind_execute(enum run_kind kind, const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	return kinds[kind].execute(context, arguments, progress, result, err);
+}
+
+char *
+run_kind_parameter(enum run_kind kind, const json_t *arguments)
+{
+	return kinds[kind].parameter(arguments);
+}

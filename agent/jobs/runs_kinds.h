@@ -1,0 +1,66 @@
+/*
+ * The kinds of runs: one row each.  Validation, the log's action, execution and the tests come
+ * from this table.
+ *
+ *   _(NAME, word, action in the log, arguments, check, execute, parameter)
+ */
+#ifndef HOLDFAST_AGENT_JOBS_RUNS_KINDS_H
+#define HOLDFAST_AGENT_JOBS_RUNS_KINDS_H
+
+#include "agent/files/restore.h"
+#include "agent/jobs/arguments.h"
+#include "agent/jobs/policy.h"
+#include "agent/jobs/runs.h"
+#include "shared/progress.h"
+
+/* clang-format off */
+#define RUN_KINDS(_) \
+	_(BACKUP,  "backup",  "Backup",  backup_arguments,  backup_check,  backup_execute,  \
+	    backup_parameter) \
+	_(RESTORE, "restore", "Restore", restore_arguments, restore_check, restore_execute, \
+	    restore_parameter) \
+	_(CHECK,   "check",   "Check",   check_arguments,   NULL,          check_execute,   \
+	    check_parameter) \
+	_(PRUNE,   "prune",   "Prune",   prune_arguments,   NULL,          prune_execute,   \
+	    prune_parameter)
+/* clang-format on */
+
+/* So many entries of a restore's dry run are kept in its result; all are counted. */
+#define RUN_CHANGES_MAX 10000
+
+struct run_context {
+	const struct config *config;
+	struct repository *repo;
+	const char *run;           /* id, or NULL before there is one */
+	enum policy_rights rights;
+	/* Told of each entry that a restore makes or would make; may be NULL. */
+	void (*each)(void *arg, enum restore_action action, const char *path);
+	void *arg;
+};
+
+struct run_result {
+	char snapshot[33];         /* of a backup, or what a restore reads; "" if none */
+	json_t *json;              /* object, the kind's own figures */
+	uint64_t files, bytes, stored_bytes;
+};
+
+void run_result_done(struct run_result *result);
+
+const char *run_kind_action(enum run_kind kind);
+
+/*
+ * Check a run's arguments: their form, the paths they name and the policy on them, the snapshot.
+ * ret: the arguments as they are kept, with the snapshot's full id.
+ */
+int run_kind_check(enum run_kind kind, const struct run_context *context,
+    const json_t *arguments, json_t **ret, struct error *err);
+
+/* Do it, with arguments that were checked; the paths are resolved and the policy asked anew. */
+int run_kind_execute(enum run_kind kind, const struct run_context *context,
+    const json_t *arguments, struct progress *progress, struct run_result *result,
+    struct error *err);
+
+/* What the log shows as the action's argument; heap.  The arguments may be of any form. */
+char *run_kind_parameter(enum run_kind kind, const json_t *arguments);
+
+#endif
