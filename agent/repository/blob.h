@@ -24,7 +24,6 @@ enum blob_kind {
 	BLOB_DATA = 0,  /* a small file, or a chunk of a larger one */
 	BLOB_TREE = 1,  /* (a part of) one directory's entries */
 	BLOB_LIST = 2,  /* names of further blobs, for contents of many chunks */
-	BLOB_XATTR = 3, /* extended attributes too large for the entry */
 	BLOB_KIND_COUNT
 };
 
@@ -33,5 +32,7 @@ blob_id_compare(const struct blob_id *a, const struct blob_id *b)
 {
 	return memcmp(a->bytes, b->bytes, BLOB_ID_SIZE);
 }
+
+void blob_id_text(const struct blob_id *id, char out[BLOB_ID_TEXT_SIZE]);
 
 #endif

@@ -20,6 +20,10 @@ struct repository;
 
 #define REPOSITORY_ID_SIZE 16
 
+/* A passphrase of 160 random bits with a check group: "hf1-xxxx-...-xxxx". */
+#define PASSPHRASE_MADE_SIZE 49
+void passphrase_make(char out[PASSPHRASE_MADE_SIZE]);
+
 /* 1 if there is a repository in this storage, 0 if not, -1 error. */
 int repository_exists(struct storage *storage, struct error *err);
 

@@ -59,8 +59,15 @@ int snapshot_list(struct repository *repo, struct snapshot ***ret, size_t *ret_c
  * ERROR_NOT_FOUND, ERROR_AMBIGUOUS, ERROR_CORRUPT. */
 int snapshot_find(struct repository *repo, const char *name, struct snapshot **ret,
     struct error *err);
-/* Forget a snapshot; its data stays until prune.  Takes a full id. */
+/* Forget a snapshot: it moves to the trash; its data stays until a prune after the grace period.
+ * Takes a full id. */
 int snapshot_remove(struct repository *repo, const char *id, struct error *err);
+
+/*
+ * Publish a finished backup: gives it its id and a sequence above all others.  Everything it leads to
+ * must be durable and indexed (writer_finish).
+ */
+int snapshot_publish(struct repository *repo, struct snapshot *snapshot, struct error *err);
 
 /* The API's form of a snapshot, also what is sealed in the file; from_json checks everything. */
 json_t *snapshot_to_json(const struct snapshot *snapshot);

@@ -104,10 +104,27 @@ int tree_seek(struct tree_cursor *cursor, const char *name, size_t len, const st
 int tree_lookup(struct repository *repo, const struct blob_id *roots, size_t root_count,
     const char *path, struct entry *ret, struct error *err);
 
-/* One tree blob to and from bytes; used by the repository, its tests and fuzzers. */
-void tree_encode(const struct entry *const *entries, size_t count, struct buffer *ret);
-struct tree_decoder;
+/* Limits of one entry and one part; a reader refuses more.  Source: FORMAT.md, "Limits". */
+#define TREE_NAME_MAX 1024
+#define TREE_TARGET_MAX 65535
+#define TREE_XATTRS_MAX (1u << 20)  /* names and values of one entry together, bytes */
+#define TREE_EXTENTS_MAX 65536
+#define TREE_CONTENT_MAX (1u << 18) /* names of blobs in one entry */
+#define TREE_DEPTH_MAX 6            /* lists of lists of a large content */
+#define TREE_PART_ENTRIES 1024
+#define TREE_PART_BYTES (4u << 20)  /* a part is split before it grows beyond this */
+
+/* Whether a part ends after this name; a rule on names alone. */
+bool tree_part_ends(size_t entries_so_far, const char *name, size_t len);
+
+/*
+ * Encode entries (sorted) from the first on, at least one, as many as fit a part; returns how many.  Used by
+ * the writing side, tests and fuzzers.
+ */
+size_t tree_encode(struct entry *const *entries, size_t count, struct buffer *ret);
+/* Caller frees each entry and the array: tree_entries_free(). */
 int tree_decode(const void *data, size_t len, struct entry **ret, size_t *ret_count,
-    struct error *err); /* caller frees each entry and the array */
+    struct error *err);
+void tree_entries_free(struct entry *entries, size_t count);
 
 #endif

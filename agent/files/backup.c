@@ -1,0 +1,315 @@
+#include "agent/files/backup.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/files/backup_internal.h"
+#include "agent/repository/claim.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+#ifndef PACKAGE_VERSION
+#error "PACKAGE_VERSION comes from configure"
+#endif
+
+/* How long a backup waits for a prune to end. */
+#define CLAIM_WAIT_S 600
+/* Open folders that all waiting batches may hold together; the usual limit of descriptors is 1024. */
+#define BATCH_DIRS_TOTAL 512
+
+static int
+compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Leave out sources that lie within another one.  Sorted, a folder comes right before what is in it, but
+ * for names like "/a" and "/a-b" between "/a/c"; so each is compared with all kept. */
+static size_t
+drop_nested(char **sources, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		bool nested = false;
+
+		for (size_t k = 0; k < kept && !nested; k++) {
+			size_t len = strlen(sources[k]);
+
+			nested = len == 1 || (strncmp(sources[i], sources[k], len) == 0 &&
+			    (sources[i][len] == '/' || sources[i][len] == '\0'));
+		}
+		if (nested)
+			free(sources[i]);
+		else
+			sources[kept++] = sources[i];
+	}
+	return kept;
+}
+
+/* The sources with all symlinks resolved.  One that is missing among several is a loss. */
+static int
+resolve_sources(const struct backup_options *options, struct progress *progress, char ***ret,
+    size_t *ret_count, struct error *err)
+{
+	char **sources = mem_calloc(options->path_count, sizeof(*sources));
+	size_t count = 0;
+
+	for (size_t i = 0; i < options->path_count; i++) {
+		const char *path = options->paths[i];
+		char *resolved = realpath(path, NULL);
+
+		if (resolved != NULL) {
+			sources[count++] = resolved;
+			continue;
+		}
+		error_sys(err, ERROR_IO, errno, "could not find '%s'", path);
+		if (options->path_count > 1)
+			progress_loss(progress, path, strlen(path), "%s", strerror(errno));
+	}
+	if (count == 0) {
+		free(sources);
+		if (options->path_count == 0)
+			error_set(err, ERROR_BAD_REQUEST, "no path to back up");
+		return -1;
+	}
+	qsort(sources, count, sizeof(*sources), compare_texts);
+	*ret_count = drop_nested(sources, count);
+	*ret = sources;
+	return 0;
+}
+
+static bool
+same_sources(const struct snapshot *snapshot, char *const *sources, size_t count)
+{
+	if (snapshot->source_count != count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(snapshot->sources[i], sources[i]) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * The snapshot to compare with: the newest by sequence of the same host and sources, else the newest of
+ * this host, which may hold the same folders under another source.
+ */
+static int
+find_parent(struct repository *repo, const char *host, char *const *shown_sources, size_t count,
+    struct snapshot **ret, struct error *err)
+{
+	struct snapshot **list;
+	size_t n, best = SIZE_MAX, fallback = SIZE_MAX;
+
+	if (snapshot_list(repo, &list, &n, NULL, NULL, err) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(list[i]->host, host) != 0 || strcmp(list[i]->kind, "files") != 0)
+			continue;
+		fallback = i;
+		if (same_sources(list[i], shown_sources, count))
+			best = i;
+	}
+	if (best == SIZE_MAX)
+		best = fallback;
+	*ret = NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (i == best)
+			*ret = list[i];
+		else
+			snapshot_free(list[i]);
+	}
+	free(list);
+	return 0;
+}
+
+static char **
+copy_texts(const char *const *texts, size_t count)
+{
+	char **copy = mem_calloc(count, sizeof(*copy));
+
+	for (size_t i = 0; i < count; i++)
+		copy[i] = mem_strdup(texts[i]);
+	return copy;
+}
+
+/* What the snapshot says before anything is read. */
+static struct snapshot *
+describe(const struct backup_options *options, char *const *sources, size_t source_count)
+{
+	struct snapshot *snapshot = MEM_NEW(struct snapshot);
+	char host[256] = "localhost";
+
+	gethostname(host, sizeof(host) - 1);
+	snapshot->time = time_now();
+	snapshot->host = mem_strdup(options->host != NULL ? options->host : host);
+	snapshot->kind = mem_strdup("files");
+	snapshot->job = options->job != NULL ? mem_strdup(options->job) : NULL;
+	snapshot->run = options->run != NULL ? mem_strdup(options->run) : NULL;
+	snapshot->program = mem_strdup("holdfast " PACKAGE_VERSION);
+	snapshot->sources = mem_calloc(source_count, sizeof(*snapshot->sources));
+	for (size_t i = 0; i < source_count; i++)
+		snapshot->sources[i] = text_printable(sources[i], strlen(sources[i]));
+	snapshot->source_count = source_count;
+	snapshot->tags = copy_texts(options->tags, options->tag_count);
+	snapshot->tag_count = options->tag_count;
+	return snapshot;
+}
+
+static void
+take_losses(struct snapshot *snapshot, struct progress *progress)
+{
+	pthread_mutex_lock(&progress->lock);
+	snapshot->loss_total = progress->losses.total;
+	snapshot->warn = snapshot->loss_total > 0;
+	snapshot->losses = mem_calloc(progress->losses.count, sizeof(*snapshot->losses));
+	for (size_t i = 0; i < progress->losses.count; i++) {
+		snapshot->losses[i].path = mem_strdup(progress->losses.list[i].path);
+		snapshot->losses[i].reason = mem_strdup(progress->losses.list[i].reason);
+		snapshot->loss_count++;
+	}
+	pthread_mutex_unlock(&progress->lock);
+}
+
+static void
+take_counts(struct snapshot *snapshot, struct backup_counts *counts)
+{
+	snapshot->files = counts->files;
+	snapshot->directories = counts->directories;
+	snapshot->others = counts->others;
+	snapshot->bytes = counts->bytes;
+	snapshot->new_files = counts->new_files;
+	snapshot->changed_files = counts->changed_files;
+	snapshot->unmodified_files = counts->unmodified_files;
+}
+
+/* The repository's own folder, if it is one on this machine, is never part of a backup. */
+static void
+find_own_folder(struct backup *backup)
+{
+	struct stat st;
+
+	if (stat(storage_url(repository_storage(backup->repo)), &st) != 0 || !S_ISDIR(st.st_mode))
+		return;
+	backup->has_skip = true;
+	backup->skip_device = st.st_dev;
+	backup->skip_inode = st.st_ino;
+}
+
+/* Walk and store; on success everything the roots lead to is durable and indexed. */
+static int
+store(struct backup *backup, char *const *sources, size_t source_count,
+    const struct snapshot *parent, struct snapshot *snapshot, struct error *err)
+{
+	const struct backup_options *options = backup->options;
+	struct writer_options how = { .threads = options->threads, .level = options->level,
+		.no_verify = options->no_verify, .progress = backup->progress };
+	struct tree_roots roots = { NULL, 0, false };
+	struct writer_totals totals = { 0, 0, 0 };
+	struct error why = ERROR_INIT;
+	int rc;
+
+	if (!options->dry_run && writer_begin(backup->repo, &how, &backup->writer, err) != 0)
+		return -1;
+	progress_phase(backup->progress, "backup");
+	rc = walk_sources(backup, sources, source_count, parent != NULL ? parent->roots : NULL,
+	    parent != NULL ? parent->root_count : 0, &roots, &why);
+	if (backup->writer != NULL) {
+		writer_drain(backup->writer);
+		progress_phase(backup->progress, "finish");
+		if (rc != 0 && !writer_has_failed(backup->writer))
+			writer_fail(backup->writer, &why);
+		rc = writer_finish(backup->writer, &totals, &why);
+		backup->writer = NULL;
+	}
+	if (rc != 0) {
+		*err = why;
+		free(roots.parts);
+		return -1;
+	}
+	snapshot->roots = roots.parts;
+	snapshot->root_count = roots.count;
+	snapshot->added_blobs = totals.added_blobs;
+	snapshot->added_bytes = totals.added_bytes;
+	snapshot->stored_bytes = totals.stored_bytes;
+	return 0;
+}
+
+static int
+run_backup(struct backup *backup, char *const *sources, size_t source_count,
+    struct snapshot *snapshot, struct error *err)
+{
+	struct claim *claim = NULL;
+	struct snapshot *parent = NULL;
+	int rc = -1;
+
+	if (!backup->options->dry_run && claim_take(backup->repo, CLAIM_SHARED, "backup",
+	    backup->options->run, CLAIM_WAIT_S, &claim, err) != 0)
+		return -1;
+	progress_phase(backup->progress, "scan");
+	if (find_parent(backup->repo, snapshot->host, snapshot->sources, source_count, &parent,
+	    err) != 0)
+		goto out;
+	if (parent != NULL) {
+		snapshot->parent = mem_strdup(parent->id);
+		/* A guess that lets the end be foreseen; most backups resemble the one before. */
+		backup->progress->files_total = parent->files + parent->others;
+		backup->progress->bytes_total = parent->bytes;
+	}
+	if (store(backup, sources, source_count, parent, snapshot, err) != 0)
+		goto out;
+	take_losses(snapshot, backup->progress);
+	take_counts(snapshot, &backup->counts);
+	snapshot->finished = time_now();
+	if (claim != NULL && (claim_check(claim, err) != 0 ||
+	    snapshot_publish(backup->repo, snapshot, err) != 0))
+		goto out;
+	rc = 0;
+out:
+	claim_release(claim);
+	snapshot_free(parent);
+	return rc;
+}
+
+int
+files_backup(struct repository *repo, const struct backup_options *options,
+    struct progress *progress, struct snapshot **ret, struct error *err)
+{
+	struct backup backup = { .options = options, .repo = repo, .progress = progress };
+	struct snapshot *snapshot = NULL;
+	char **sources = NULL;
+	size_t source_count = 0;
+	long threads = options->threads != 0 ? (long)options->threads :
+	    sysconf(_SC_NPROCESSORS_ONLN);
+	int rc = -1;
+
+	if (exclude_new(options->excludes, options->exclude_count, &backup.exclude, err) != 0 ||
+	    resolve_sources(options, progress, &sources, &source_count, err) != 0)
+		goto out;
+	backup.names = owner_names_new();
+	backup.batch_dirs = (unsigned)(BATCH_DIRS_TOTAL / (3 * (threads > 0 ? threads : 1)));
+	if (backup.batch_dirs < 2)
+		backup.batch_dirs = 2;
+	find_own_folder(&backup);
+	snapshot = describe(options, sources, source_count);
+	if (run_backup(&backup, sources, source_count, snapshot, err) != 0)
+		goto out;
+	*ret = NULL;
+	if (!options->dry_run) {
+		*ret = snapshot;
+		snapshot = NULL;
+	}
+	rc = 0;
+out:
+	snapshot_free(snapshot);
+	for (size_t i = 0; i < source_count; i++)
+		free(sources[i]);
+	free(sources);
+	exclude_free(backup.exclude);
+	owner_names_free(backup.names);
+	return rc;
+}

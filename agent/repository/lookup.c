@@ -1,0 +1,451 @@
+/*
+ * Which blobs there are: the index as the open repository knows it.
+ *
+ * Looking a few blobs up reads single pages of the index files; after PAGES_BEFORE_LOADING of them, or when a
+ * backup asks, everything is loaded into one table.  If an index file is damaged or gone, the packs that
+ * no good file covers are read from their own directories, so that nothing depends on the index.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/repository/repository_internal.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+#define PAGES_BEFORE_LOADING 64
+/* Index files vanish under a reader when another process merges them; listing again finds the new ones. */
+#define REFRESH_TRIES 5
+
+void
+blob_id_text(const struct blob_id *id, char out[BLOB_ID_TEXT_SIZE])
+{
+	hex_encode(id->bytes, sizeof(id->bytes), out);
+}
+
+static void
+reset_index(struct repository *repo)
+{
+	for (size_t i = 0; i < repo->file_count; i++)
+		index_file_free(repo->files[i]);
+	free(repo->files);
+	free(repo->first_frames);
+	free(repo->packs);
+	free(repo->frames);
+	repo->files = NULL;
+	repo->first_frames = NULL;
+	repo->packs = NULL;
+	repo->frames = NULL;
+	repo->file_count = repo->file_cap = repo->pack_count = repo->pack_cap = 0;
+	repo->frame_count = repo->frame_cap = repo->files_loaded = 0;
+	repo->pages_read = 0;
+	repo->rescued = false;
+	blob_table_done(&repo->table);
+}
+
+static uint32_t
+add_pack(struct repository *repo, const struct object_id *id, uint64_t size, enum pack_kind kind)
+{
+	MEM_GROW(repo->packs, repo->pack_count, repo->pack_cap);
+	repo->packs[repo->pack_count] = (struct pack_info){ .id = *id, .size = size, .kind = kind };
+	return (uint32_t)repo->pack_count++;
+}
+
+static void
+add_frame(struct repository *repo, uint32_t pack, uint32_t offset, uint32_t stored_len,
+    uint32_t plain_len)
+{
+	MEM_GROW(repo->frames, repo->frame_count, repo->frame_cap);
+	repo->frames[repo->frame_count++] = (struct frame_info){ .pack = pack, .offset = offset,
+		.stored_len = stored_len, .plain_len = plain_len };
+}
+
+/* Takes the file over. */
+static void
+add_file(struct repository *repo, struct index_file *file)
+{
+	uint32_t first_pack = (uint32_t)repo->pack_count;
+	size_t cap = repo->file_cap;
+
+	MEM_GROW(repo->files, repo->file_count, repo->file_cap);
+	if (repo->file_cap != cap)
+		repo->first_frames = mem_realloc(repo->first_frames, repo->file_cap,
+		    sizeof(*repo->first_frames));
+	repo->first_frames[repo->file_count] = (uint32_t)repo->frame_count;
+	repo->files[repo->file_count++] = file;
+	for (size_t p = 0; p < file->pack_count; p++)
+		add_pack(repo, &file->packs[p].id, file->packs[p].size, file->packs[p].kind);
+	for (size_t f = 0; f < file->frame_count; f++)
+		add_frame(repo, first_pack + file->frames[f].pack, file->frames[f].offset,
+		    file->frames[f].stored_len, file->frames[f].plain_len);
+	/* The pages still need the numbers of frames and their lengths, but no pack. */
+	free(file->packs);
+	file->packs = NULL;
+	file->pack_count = 0;
+}
+
+static bool
+knows_file(const struct repository *repo, const struct object_id *id)
+{
+	for (size_t i = 0; i < repo->file_count; i++)
+		if (memcmp(repo->files[i]->id.bytes, id->bytes, OBJECT_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_bad_file(const struct repository *repo, const struct object_id *id)
+{
+	for (size_t i = 0; i < repo->bad_file_count; i++)
+		if (memcmp(repo->bad_files[i].bytes, id->bytes, OBJECT_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_bad_file(struct repository *repo, const struct object_id *id)
+{
+	MEM_GROW(repo->bad_files, repo->bad_file_count, repo->bad_file_cap);
+	repo->bad_files[repo->bad_file_count++] = *id;
+}
+
+static bool
+knows_pack(const struct repository *repo, const struct object_id *id)
+{
+	for (size_t i = 0; i < repo->pack_count; i++)
+		if (memcmp(repo->packs[i].id.bytes, id->bytes, OBJECT_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
+/* The blobs of one pack, from its own directory. */
+static void
+add_directory(struct repository *repo, const struct pack_directory *directory)
+{
+	uint32_t pack = add_pack(repo, &directory->id, directory->size, directory->kind);
+
+	for (size_t f = 0; f < directory->frame_count; f++) {
+		const struct pack_frame *frame = &directory->frames[f];
+		struct blob_location at = { .frame = (uint32_t)repo->frame_count };
+
+		add_frame(repo, pack, frame->offset, frame->stored_len, frame->plain_len);
+		for (size_t b = 0; b < frame->blob_count; b++) {
+			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
+
+			at.len = blob->len;
+			blob_table_insert(&repo->table, &blob->id, &at, 0);
+			at.offset += blob->len;
+		}
+	}
+}
+
+/* Read the directories of all packs that no index file covers.  Packs that cannot be read are left
+ * out: check names them. */
+static int
+rescue_packs(struct repository *repo, struct error *err)
+{
+	struct object_names names;
+	struct pack_directory *directory;
+	struct object_id id;
+	struct error ignored;
+
+	if (object_names_read(repo->storage, "packs", &names, err) != 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		if (pack_name_parse(names.list[i], &id) != 0 || knows_pack(repo, &id))
+			continue;
+		if (pack_read_directory(repo->storage, repo->keys, &id, &directory,
+		    &ignored) != 0)
+			continue;
+		add_directory(repo, directory);
+		pack_directory_free(directory);
+	}
+	object_names_done(&names);
+	repo->rescued = true;
+	return 0;
+}
+
+/* 0 done, 1 a file vanished meanwhile: list again, -1 error. */
+static int
+refresh_once(struct repository *repo, struct error *err)
+{
+	struct object_names names;
+	struct index_file *file;
+	struct object_id id;
+	size_t still_there = 0;
+	int rc = 0;
+
+	if (object_names_read(repo->storage, "index", &names, err) != 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++)
+		if (index_name_parse(names.list[i], &id) == 0 && knows_file(repo, &id))
+			still_there++;
+	if (still_there != repo->file_count)
+		reset_index(repo);
+	for (size_t i = 0; i < names.count && rc == 0; i++) {
+		if (index_name_parse(names.list[i], &id) != 0 || knows_file(repo, &id) ||
+		    is_bad_file(repo, &id))
+			continue;
+		if (index_read_header(repo->storage, repo->keys, &id, &file, err) == 0)
+			add_file(repo, file);
+		else if (err->code == ERROR_NOT_FOUND)
+			rc = 1;
+		else if (err->code == ERROR_CORRUPT)
+			add_bad_file(repo, &id);
+		else
+			rc = -1;
+	}
+	object_names_done(&names);
+	return rc;
+}
+
+static int load_locked(struct repository *repo, struct error *err);
+
+static int
+refresh_locked(struct repository *repo, struct error *err)
+{
+	/* A backup that runs relies on a loaded table; it must not find an empty one. */
+	bool loaded = repo->file_count > 0 && repo->files_loaded == repo->file_count;
+	int rc = 1;
+
+	for (int try = 0; try < REFRESH_TRIES && rc == 1; try++)
+		rc = refresh_once(repo, err);
+	if (rc == 0 && repo->bad_file_count > 0 && !repo->rescued)
+		rc = rescue_packs(repo, err);
+	if (rc == 0 && loaded)
+		rc = load_locked(repo, err);
+	return rc == 0 ? 0 : -1;
+}
+
+int
+repository_refresh(struct repository *repo, struct error *err)
+{
+	int rc;
+
+	pthread_rwlock_wrlock(&repo->lock);
+	rc = refresh_locked(repo, err);
+	pthread_rwlock_unlock(&repo->lock);
+	return rc;
+}
+
+/* A page that cannot be read makes its whole file bad; its packs speak for themselves then. */
+static int
+give_file_up(struct repository *repo, size_t number, struct error *err)
+{
+	add_bad_file(repo, &repo->files[number]->id);
+	reset_index(repo);
+	return refresh_locked(repo, err);
+}
+
+/* 0 loaded, 1 the file was given up and the index begun anew, -1 error. */
+static int
+load_file(struct repository *repo, size_t number, struct error *err)
+{
+	const struct index_file *file = repo->files[number];
+	struct index_entry *entries = mem_calloc(INDEX_PAGE_ENTRIES, sizeof(*entries));
+	int rc = 0;
+
+	for (size_t page = 0; page < file->page_count && rc == 0; page++) {
+		if (index_read_page(repo->storage, repo->keys, file, page, entries, err) != 0) {
+			rc = give_file_up(repo, number, err) == 0 ? 1 : -1;
+			break;
+		}
+		for (uint32_t i = 0; i < file->pages[page].count; i++) {
+			struct blob_location at = entries[i].location, old;
+			int replace = 0;
+
+			at.frame += repo->first_frames[number];
+			/* A blob that lies in several packs: one that prune has not marked is better. */
+			if (blob_table_find(&repo->table, &entries[i].id, &old) == 1)
+				replace = repo->packs[repo->frames[old.frame].pack].marked;
+			blob_table_insert(&repo->table, &entries[i].id, &at, replace);
+		}
+	}
+	free(entries);
+	return rc;
+}
+
+static int
+load_locked(struct repository *repo, struct error *err)
+{
+	while (repo->files_loaded < repo->file_count) {
+		int rc = load_file(repo, repo->files_loaded, err);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			repo->files_loaded++;
+	}
+	return 0;
+}
+
+int
+repository_load_index(struct repository *repo, struct error *err)
+{
+	int rc;
+
+	pthread_rwlock_wrlock(&repo->lock);
+	rc = load_locked(repo, err);
+	pthread_rwlock_unlock(&repo->lock);
+	return rc;
+}
+
+static void
+fill_place(const struct repository *repo, const struct blob_location *at, struct blob_place *ret)
+{
+	const struct frame_info *frame = &repo->frames[at->frame];
+
+	*ret = (struct blob_place){ .pack = repo->packs[frame->pack].id,
+		.frame_offset = frame->offset, .stored_len = frame->stored_len,
+		.plain_len = frame->plain_len, .offset = at->offset, .len = at->len,
+		.marked = repo->packs[frame->pack].marked };
+}
+
+static int
+find_in_table(struct repository *repo, const struct blob_id *id, struct blob_place *ret)
+{
+	struct blob_location at;
+
+	if (blob_table_find(&repo->table, id, &at) == 0)
+		return 0;
+	fill_place(repo, &at, ret);
+	return 1;
+}
+
+static const struct index_entry *
+search_page(const struct index_entry *entries, size_t count, const struct blob_id *id)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int order = blob_id_compare(&entries[mid].id, id);
+
+		if (order == 0)
+			return &entries[mid];
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+/* Look in the files that are not loaded, one page of each. */
+static int
+find_in_pages(struct repository *repo, const struct blob_id *id, struct blob_place *ret,
+    struct error *err)
+{
+	struct index_entry *entries = mem_calloc(INDEX_PAGE_ENTRIES, sizeof(*entries));
+	const struct index_entry *entry;
+	int found = 0;
+
+	for (size_t i = repo->files_loaded; i < repo->file_count && found == 0; i++) {
+		ssize_t page = index_find_page(repo->files[i], id);
+
+		if (page < 0)
+			continue;
+		repo->pages_read++;
+		if (index_read_page(repo->storage, repo->keys, repo->files[i], (size_t)page,
+		    entries, err) != 0) {
+			found = give_file_up(repo, i, err) == 0 &&
+			    load_locked(repo, err) == 0 ? find_in_table(repo, id, ret) : -1;
+			break;
+		}
+		entry = search_page(entries, repo->files[i]->pages[page].count, id);
+		if (entry != NULL) {
+			struct blob_location at = entry->location;
+
+			at.frame += repo->first_frames[i];
+			fill_place(repo, &at, ret);
+			found = 1;
+		}
+	}
+	free(entries);
+	return found;
+}
+
+static int
+find_locked(struct repository *repo, const struct blob_id *id, struct blob_place *ret,
+    struct error *err)
+{
+	if (find_in_table(repo, id, ret) == 1)
+		return 1;
+	if (repo->files_loaded == repo->file_count)
+		return 0;
+	if (repo->pages_read < PAGES_BEFORE_LOADING)
+		return find_in_pages(repo, id, ret, err);
+	if (load_locked(repo, err) != 0)
+		return -1;
+	return find_in_table(repo, id, ret);
+}
+
+int
+repository_find_blob(struct repository *repo, const struct blob_id *id, struct blob_place *ret,
+    struct error *err)
+{
+	int found;
+	bool all;
+
+	pthread_rwlock_rdlock(&repo->lock);
+	found = find_in_table(repo, id, ret);
+	all = repo->files_loaded == repo->file_count;
+	pthread_rwlock_unlock(&repo->lock);
+	if (found == 1)
+		return 1;
+	pthread_rwlock_wrlock(&repo->lock);
+	if (!all)
+		found = find_locked(repo, id, ret, err);
+	/* Another process may have stored it since, or its index file is lost. */
+	if (found == 0 && refresh_locked(repo, err) != 0)
+		found = -1;
+	if (found == 0)
+		found = find_locked(repo, id, ret, err);
+	if (found == 0 && !repo->rescued) {
+		found = rescue_packs(repo, err);
+		if (found == 0)
+			found = find_in_table(repo, id, ret);
+	}
+	pthread_rwlock_unlock(&repo->lock);
+	return found;
+}
+
+bool
+repository_has_blob(struct repository *repo, const struct blob_id *id)
+{
+	struct blob_place place;
+	bool there;
+
+	pthread_rwlock_rdlock(&repo->lock);
+	there = find_in_table(repo, id, &place) == 1 && !place.marked;
+	pthread_rwlock_unlock(&repo->lock);
+	return there;
+}
+
+int
+repository_add_index(struct repository *repo, const struct object_id *index, struct error *err)
+{
+	struct index_file *file;
+	int rc = 0;
+
+	pthread_rwlock_wrlock(&repo->lock);
+	if (!knows_file(repo, index)) {
+		rc = index_read_header(repo->storage, repo->keys, index, &file, err);
+		if (rc == 0) {
+			add_file(repo, file);
+			/* Only where everything else is loaded too; files are loaded in order. */
+			if (repo->files_loaded + 1 == repo->file_count)
+				rc = load_locked(repo, err);
+		}
+	}
+	pthread_rwlock_unlock(&repo->lock);
+	return rc;
+}
+
+void
+repository_trim(struct repository *repo)
+{
+	pthread_rwlock_wrlock(&repo->lock);
+	reset_index(repo);
+	pthread_rwlock_unlock(&repo->lock);
+	frame_cache_clear(repo->cache);
+}

@@ -1,0 +1,92 @@
+/*
+ * Packs: immutable files of frames with their own directory.
+ *
+ * Invariants: frames follow each other without gaps from PACK_HEADER_SIZE on; the directory follows the last
+ * frame, the trailer ends the file.
+ * Ownership: a pack_writer belongs to whoever began it; pack_write_frame may be called from several threads at
+ * once (frames are sealed side by side and written in order).
+ * After a crash: an unfinished pack lies under the storage's tmp/, never under its name.
+ * Source: agent/repository/FORMAT.md, "Pack".
+ */
+#ifndef HOLDFAST_AGENT_REPOSITORY_PACK_H
+#define HOLDFAST_AGENT_REPOSITORY_PACK_H
+
+#include <stdint.h>
+
+#include "agent/repository/blob.h"
+#include "agent/repository/crypto.h"
+#include "agent/repository/frame.h"
+#include "agent/storage/storage.h"
+#include "shared/error.h"
+
+#define PACK_HEADER_SIZE 40
+#define PACK_TRAILER_SIZE 20
+#define PACK_NAME_SIZE (sizeof("packs/xx/") + OBJECT_ID_TEXT_SIZE)
+/* A pack is closed once it has reached its target. */
+#define PACK_SIZE_TARGET (32u << 20)
+#define PACK_SIZE_MAX (1u << 30)
+#define PACK_FRAMES_MAX (1u << 20)
+#define PACK_BLOBS_MAX (1u << 22)
+#define PACK_DIRECTORY_MAX (192u << 20)
+
+/* Meta packs hold trees and lists, so that looking into a snapshot reads little. */
+enum pack_kind { PACK_DATA = 0, PACK_META = 1, PACK_KIND_COUNT };
+
+struct pack_blob {
+	struct blob_id id;
+	uint32_t len; /* plain bytes */
+};
+
+struct pack_frame {
+	uint32_t offset;     /* in the pack, bytes */
+	uint32_t stored_len; /* sealed bytes */
+	uint32_t plain_len;
+	uint32_t first_blob, blob_count; /* in the directory's blobs */
+};
+
+struct pack_directory {
+	struct object_id id;
+	enum pack_kind kind;
+	uint64_t size; /* of the whole file, bytes */
+	struct pack_frame *frames;
+	size_t frame_count, frame_cap;
+	struct pack_blob *blobs;
+	size_t blob_count, blob_cap;
+};
+
+void pack_directory_free(struct pack_directory *directory);
+void pack_name(const struct object_id *id, char out[PACK_NAME_SIZE]);
+/* 0 and the id, or -1 if the name is not that of a pack. */
+int pack_name_parse(const char *name, struct object_id *ret);
+
+struct pack_writer;
+
+int pack_begin(struct storage *storage, const struct keys *keys, enum pack_kind kind,
+    struct pack_writer **ret, struct error *err);
+/* Bytes written and reserved so far. */
+uint64_t pack_writer_size(struct pack_writer *pack);
+/* Reserve the place of a frame; then, in any thread and any order, pack_write_frame() it once. */
+uint32_t pack_reserve(struct pack_writer *pack, size_t payload_len);
+/* Seal a payload and write it at its reserved place; waits until the frames before it are written.  On failure the pack is
+ * lost, and every other call on it fails as well. */
+int pack_write_frame(struct pack_writer *pack, uint32_t offset, const void *payload, size_t payload_len,
+    uint32_t plain_len, const struct pack_blob *blobs, size_t blob_count, struct error *err);
+/* Write the directory and make the pack durable; ends the writer, also on failure.  All reserved
+ * frames must have been written. */
+int pack_finish(struct pack_writer *pack, struct pack_directory **ret, struct error *err);
+void pack_abort(struct pack_writer *pack);
+
+/* Read and check a pack's directory, without its frames. */
+int pack_read_directory(struct storage *storage, const struct keys *keys, const struct object_id *id,
+    struct pack_directory **ret, struct error *err);
+/* Read one frame and decode it into plain (plain_len bytes). */
+int pack_read_frame(struct storage *storage, const struct keys *keys, struct frame_coder *coder,
+    const struct object_id *id, uint32_t offset, uint32_t stored_len, void *plain,
+    uint32_t plain_len, struct error *err);
+
+/* The directory's plain form; for the pack, its tests and fuzzers. */
+void pack_directory_encode(const struct pack_directory *directory, struct buffer *ret);
+int pack_directory_decode(const void *data, size_t len, struct pack_directory **ret,
+    struct error *err);
+
+#endif

@@ -1,0 +1,150 @@
+#include "agent/repository/repository.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/repository/keyfile.h"
+#include "agent/repository/repository_internal.h"
+#include "shared/mem.h"
+
+int
+repository_exists(struct storage *storage, struct error *err)
+{
+	size_t count;
+
+	if (keyfile_count(storage, &count, err) != 0)
+		return -1;
+	return count > 0;
+}
+
+int
+repository_init(struct storage *storage, const char *passphrase, struct error *err)
+{
+	struct object_names packs;
+	struct object_id id;
+	uint8_t master[MASTER_KEY_SIZE];
+	int rc, there;
+
+	if (crypto_start(err) != 0 || (there = repository_exists(storage, err)) < 0)
+		return -1;
+	if (there)
+		return error_set(err, ERROR_EXISTS, "there is a repository at '%s' already",
+		    storage_url(storage));
+	if (object_names_read(storage, "packs", &packs, err) != 0)
+		return -1;
+	if (packs.count > 0) {
+		error_set(err, ERROR_EXISTS, "'%s' holds %zu packs but no key file",
+		    storage_url(storage), packs.count);
+		error_hint(err, "bring its folder 'keys' back from a copy, or choose another place");
+		object_names_done(&packs);
+		return -1;
+	}
+	object_names_done(&packs);
+	object_id_random(&id);
+	randombytes_buf(master, sizeof(master));
+	rc = keyfile_write(storage, &id, master, passphrase, err);
+	explicit_bzero(master, sizeof(master));
+	return rc;
+}
+
+int
+repository_open(struct storage *storage, const char *passphrase, struct repository **ret,
+    struct error *err)
+{
+	struct repository *repo;
+	struct keys *keys;
+
+	if (crypto_start(err) != 0 || keyfile_open(storage, passphrase, &keys, err) != 0)
+		return -1;
+	repo = MEM_NEW(struct repository);
+	repo->storage = storage;
+	repo->keys = keys;
+	object_id_text(keys_repository(keys), repo->id_text);
+	chunker_init(&repo->chunker, keys_chunker(keys));
+	pthread_rwlock_init(&repo->lock, NULL);
+	blob_table_init(&repo->table);
+	repo->cache = frame_cache_new(repo);
+	if (repository_refresh(repo, err) != 0) {
+		repo->storage = NULL; /* stays the caller's */
+		repository_close(repo);
+		return -1;
+	}
+	*ret = repo;
+	return 0;
+}
+
+void
+repository_close(struct repository *repo)
+{
+	if (repo == NULL)
+		return;
+	repository_trim(repo);
+	frame_cache_free(repo->cache);
+	free(repo->bad_files);
+	keys_free(repo->keys);
+	storage_close(repo->storage);
+	pthread_rwlock_destroy(&repo->lock);
+	free(repo);
+}
+
+struct storage *
+repository_storage(struct repository *repo)
+{
+	return repo->storage;
+}
+
+const char *
+repository_id_text(const struct repository *repo)
+{
+	return repo->id_text;
+}
+
+int
+repository_change_passphrase(struct repository *repo, const char *passphrase, struct error *err)
+{
+	return keyfile_write(repo->storage, keys_repository(repo->keys), keys_master(repo->keys),
+	    passphrase, err);
+}
+
+int
+repository_read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
+    struct blob_view *ret, struct error *err)
+{
+	struct blob_place place;
+	struct blob_view view;
+	const uint8_t *frame;
+	struct blob_id actual;
+	char text[BLOB_ID_TEXT_SIZE];
+	int found = repository_find_blob(repo, id, &place, err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0) {
+		blob_id_text(id, text);
+		error_set(err, ERROR_CORRUPT, "blob %.12s is missing from the repository", text);
+		return error_hint(err, "holdfastd check names what else is affected");
+	}
+	if (frame_cache_get(repo->cache, &place, &view.frame, &frame, err) != 0)
+		return -1;
+	view.data = frame + place.offset;
+	view.len = place.len;
+	/* Hashed once more: sealing shows that the bytes are as stored, the hash that they are the right ones. */
+	blob_hash(repo->keys, kind, view.data, view.len, &actual);
+	if (blob_id_compare(&actual, id) != 0) {
+		blob_release(&view);
+		blob_id_text(id, text);
+		return error_set(err, ERROR_CORRUPT, "blob %.12s does not hold what its name says",
+		    text);
+	}
+	*ret = view;
+	return 0;
+}
+
+void
+blob_release(struct blob_view *view)
+{
+	frame_release(view->frame);
+	view->frame = NULL;
+	view->data = NULL;
+}

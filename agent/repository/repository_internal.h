@@ -1,0 +1,96 @@
+/*
+ * What the files of the repository share; nothing outside agent/repository includes this.
+ *
+ * Locks: `lock` guards the index (files, packs, frames, table); the frame cache has its own.  Neither is
+ * held while storage is read, but for loading the index.
+ */
+#ifndef HOLDFAST_AGENT_REPOSITORY_REPOSITORY_INTERNAL_H
+#define HOLDFAST_AGENT_REPOSITORY_REPOSITORY_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "agent/repository/blob_table.h"
+#include "agent/repository/chunker.h"
+#include "agent/repository/crypto.h"
+#include "agent/repository/index.h"
+#include "agent/repository/pack.h"
+#include "agent/repository/repository.h"
+
+struct frame_cache;
+
+struct pack_info {
+	struct object_id id;
+	uint64_t size;
+	enum pack_kind kind;
+	bool marked; /* by prune: still read, but not relied on by new backups */
+};
+
+struct frame_info {
+	uint32_t pack; /* number in repo->packs */
+	uint32_t offset, stored_len, plain_len;
+};
+
+struct repository {
+	struct storage *storage;
+	struct keys *keys;
+	char id_text[OBJECT_ID_TEXT_SIZE];
+	struct chunker chunker;
+	struct frame_cache *cache;
+
+	pthread_rwlock_t lock;
+	struct index_file **files; /* headers of all index files known */
+	size_t file_count, file_cap;
+	uint32_t *first_frames; /* of each file: where its frames start in `frames` */
+	struct pack_info *packs;
+	size_t pack_count, pack_cap;
+	struct frame_info *frames;
+	size_t frame_count, frame_cap;
+	struct blob_table table;  /* every entry of the files loaded so far */
+	size_t files_loaded;      /* the first so many files are in the table */
+	struct object_id *bad_files; /* index files that could not be read */
+	size_t bad_file_count, bad_file_cap;
+	bool rescued;             /* packs without an index were read from their directories */
+	unsigned pages_read;      /* one by one, before the table was loaded */
+};
+
+/* Where a blob lies, copied out of the index. */
+struct blob_place {
+	struct object_id pack;
+	uint32_t frame_offset, stored_len, plain_len; /* of the frame */
+	uint32_t offset, len;                         /* of the blob within the plain frame */
+	bool marked;
+};
+
+/* 1 found, 0 absent, -1 error. */
+int repository_find_blob(struct repository *repo, const struct blob_id *id,
+    struct blob_place *ret, struct error *err);
+/* Load every index file into memory, so that repository_has_blob() answers without reading. */
+int repository_load_index(struct repository *repo, struct error *err);
+/* Whether a new backup may rely on this blob.  Needs a loaded index. */
+bool repository_has_blob(struct repository *repo, const struct blob_id *id);
+/* Make packs known that were just indexed by index_write(). */
+int repository_add_index(struct repository *repo, const struct object_id *index,
+    struct error *err);
+/* Forget the loaded index and all cached frames; they are read again when needed. */
+void repository_trim(struct repository *repo);
+
+struct frame_cache *frame_cache_new(struct repository *repo);
+void frame_cache_free(struct frame_cache *cache);
+void frame_cache_clear(struct frame_cache *cache);
+/* The decoded frame at this place, lent until frame_release(). */
+int frame_cache_get(struct frame_cache *cache, const struct blob_place *place,
+    struct frame_data **ret, const uint8_t **ret_data, struct error *err);
+void frame_release(struct frame_data *frame);
+
+/* Names of all objects of one folder. */
+struct object_names {
+	char **list;
+	uint64_t *sizes;
+	size_t count, cap;
+};
+int object_names_read(struct storage *storage, const char *folder, struct object_names *ret,
+    struct error *err);
+void object_names_done(struct object_names *names);
+
+#endif
