@@ -163,7 +163,7 @@ tokens_load(struct tokens *tokens, struct error *err)
 	json_t *root = NULL;
 	char *text = NULL;
 	struct stat st;
-	size_t len;
+	size_t len = 0;
 	int fd, rc = -1;
 
 	tokens->loaded = false;
@@ -525,7 +525,7 @@ int
 tokens_revoke(struct tokens *tokens, const char *id_or_name, struct error *err)
 {
 	int fd = -1, rc = -1;
-	size_t i;
+	size_t i = 0;
 
 	pthread_mutex_lock(&tokens->lock);
 	if (lock_file(tokens, &fd, err) != 0 || tokens_refresh(tokens, err) != 0 ||
