@@ -102,6 +102,8 @@ server_stream_ready(struct request *request)
 	if (stream_failed_early(response->stream, &err) != 0) {
 		stream_abandon(response->stream);
 		response->stream = NULL;
+		/* Its headers described what is not coming. */
+		response_reset(response);
 		answer_failure(request, &err);
 	}
 	resume(request);

@@ -9,6 +9,9 @@
 #include "shared/mem.h"
 #include "shared/text.h"
 
+/* What a row keeps of a path. */
+#define COMMAND_MAX 512
+
 struct audit_row {
 	char *action, *command, *parameter, *origin;
 	struct timespec began;
@@ -33,6 +36,19 @@ audit_limit_take(struct audit_limit *limit, int64_t now_ms, uint64_t *ret_left_o
 	return true;
 }
 
+/* Method and path; of a refused request they may be anything. */
+static char *
+command_text(const struct request *request)
+{
+	size_t len = strcspn(request->target, "?");
+	char *path, *text;
+
+	path = text_printable(request->target, len > COMMAND_MAX ? COMMAND_MAX : len);
+	text = mem_printf("%s %s", request->method != NULL ? request->method : "?", path);
+	free(path);
+	return text;
+}
+
 struct audit_row *
 audit_row_new(const struct request *request)
 {
@@ -42,10 +58,8 @@ audit_row_new(const struct request *request)
 		return NULL;
 	row = MEM_NEW(struct audit_row);
 	row->action = mem_strdup(request->action);
-	/* Method and path were checked to be visible ASCII, or are not there. */
-	row->command = mem_printf("%s %.512s", request->method != NULL ? request->method : "?",
-	    request->path != NULL ? request->path
-	    : request->target != NULL ? request->target : "?");
+	row->command = command_text(request);
+	/* The query was checked to be visible ASCII, a parameter was made printable. */
 	row->parameter = mem_printf("%.1024s", request->parameter != NULL ? request->parameter
 	    : request->query != NULL ? request->query : "");
 	row->origin = mem_strdup(request->origin);

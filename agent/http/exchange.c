@@ -215,6 +215,7 @@ begin(struct request *request, const char *method, const char *version)
 	head.method = method;
 	head.target = request->raw_target;
 	head.target_len = request->raw_target_len;
+	head.target_text = request->target;
 	head.version = version;
 	MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, add_line, &head);
 	info = MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
@@ -344,7 +345,8 @@ exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	request->connection = connection_of(mhd);
 	request->raw_target = target;
 	request->raw_target_len = strlen(target);
-	request->target = text_printable(target, strnlen(target, HTTP_TARGET_MAX));
+	/* From here on the library takes it apart in place. */
+	request->target = mem_printf("%.*s", (int)HTTP_TARGET_MAX, target);
 	request->began = time_now();
 	request->began_ms = time_monotonic_ms();
 	snprintf(request->origin, sizeof(request->origin), "%s",

@@ -77,13 +77,13 @@ struct request {
 	struct connection *connection;
 	struct MHD_Connection *mhd;
 	enum request_phase phase;
-	const char *raw_target; /* lent by the library, until the head was checked */
+	const char *raw_target; /* where the library has it, for the check of the head */
 	size_t raw_target_len;
 
 	const struct route *route;  /* NULL if none fits */
 	char *method;
 	bool head;                  /* HEAD: as GET, without a body */
-	char *target;               /* as sent */
+	char *target;               /* as sent; cut if it is refused for its length */
 	char *path;                 /* as sent, without query */
 	char *query;                /* as sent; "" if none */
 	struct params params;       /* the query, decoded */

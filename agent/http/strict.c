@@ -107,7 +107,7 @@ check_request_line(const struct request_head *head, struct request_framing *fram
 		return malformed(err, "the protocol is neither HTTP/1.1 nor HTTP/1.0");
 	framing->http_1_0 = strcmp(head->version, "HTTP/1.0") == 0;
 	for (i = 0; i < head->target_len; i++) {
-		unsigned char c = (unsigned char)head->target[i];
+		unsigned char c = (unsigned char)head->target_text[i];
 
 		if (c <= 0x20 || c >= 0x7f)
 			return malformed(err,

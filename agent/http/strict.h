@@ -30,8 +30,9 @@ struct header_line {
 /* The parts of a request's head as the parser lends them, all within one block of bytes. */
 struct request_head {
 	const char *method;  /* where the block begins */
-	const char *target;  /* as sent, before any decoding */
-	size_t target_len;
+	const char *target;  /* where it lay; the parser has decoded it in place since */
+	size_t target_len;   /* as sent */
+	const char *target_text; /* as sent: a copy, cut behind HTTP_TARGET_MAX bytes */
 	const char *version;
 	struct header_line lines[HTTP_HEADER_COUNT_MAX];
 	size_t line_count;
