@@ -136,6 +136,21 @@ blob_hash(const struct keys *keys, enum blob_kind kind, const void *data, size_t
 	SHA256_Final(ret->bytes, &ctx);
 }
 
+enum blob_kind
+blob_identify(const struct keys *keys, const void *data, size_t len, const struct blob_id *id)
+{
+	enum blob_kind kind;
+
+	for (kind = 0; kind < BLOB_KIND_COUNT; kind++) {
+		struct blob_id actual;
+
+		blob_hash(keys, kind, data, len, &actual);
+		if (blob_id_compare(&actual, id) == 0)
+			break;
+	}
+	return kind;
+}
+
 static void
 make_ad(uint8_t ad[AD_SIZE], const struct keys *keys, enum seal_type type,
     const struct object_id *object, uint64_t position)

@@ -63,6 +63,10 @@ int object_id_parse(const char *text, size_t len, struct object_id *ret);
 void blob_hash(const struct keys *keys, enum blob_kind kind, const void *data, size_t len,
     struct blob_id *ret);
 
+/* The kind under which these bytes have this name; BLOB_KIND_COUNT if under none. */
+enum blob_kind blob_identify(const struct keys *keys, const void *data, size_t len,
+    const struct blob_id *id);
+
 /* out takes len + SEAL_OVERHEAD bytes: nonce, ciphertext, tag. */
 void seal(const struct keys *keys, enum seal_type type, const struct object_id *object,
     uint64_t position, const void *plain, size_t len, uint8_t *out);

@@ -422,21 +422,12 @@ repository_has_blob(struct repository *repo, const struct blob_id *id)
 }
 
 int
-repository_add_index(struct repository *repo, const struct object_id *index, struct error *err)
+repository_load_unindexed(struct repository *repo, struct error *err)
 {
-	struct index_file *file;
-	int rc = 0;
+	int rc;
 
 	pthread_rwlock_wrlock(&repo->lock);
-	if (!knows_file(repo, index)) {
-		rc = index_read_header(repo->storage, repo->keys, index, &file, err);
-		if (rc == 0) {
-			add_file(repo, file);
-			/* Only where everything else is loaded too; files are loaded in order. */
-			if (repo->files_loaded + 1 == repo->file_count)
-				rc = load_locked(repo, err);
-		}
-	}
+	rc = rescue_packs(repo, err);
 	pthread_rwlock_unlock(&repo->lock);
 	return rc;
 }

@@ -305,6 +305,21 @@ fail:
 	return -1;
 }
 
+int
+pack_header_check(const uint8_t *header, const struct keys *keys, const struct object_id *id,
+    struct error *err)
+{
+	const uint8_t *repository = header + sizeof(header_magic);
+
+	if (memcmp(header, header_magic, sizeof(header_magic)) != 0)
+		return error_set(err, ERROR_CORRUPT, "pack header is damaged");
+	if (memcmp(repository, keys_repository(keys)->bytes, OBJECT_ID_SIZE) != 0)
+		return error_set(err, ERROR_CORRUPT, "pack belongs to another repository");
+	if (memcmp(repository + OBJECT_ID_SIZE, id->bytes, OBJECT_ID_SIZE) != 0)
+		return error_set(err, ERROR_CORRUPT, "pack does not carry its own name");
+	return 0;
+}
+
 /* Where the trailer says the directory is; checked against the size of the file. */
 static int
 read_trailer(struct storage *storage, const char *name, uint64_t size, uint64_t *ret_offset,

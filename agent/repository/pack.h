@@ -76,6 +76,9 @@ int pack_write_frame(struct pack_writer *pack, uint32_t offset, const void *payl
 int pack_finish(struct pack_writer *pack, struct pack_directory **ret, struct error *err);
 void pack_abort(struct pack_writer *pack);
 
+/* The first PACK_HEADER_SIZE bytes of a pack. */
+int pack_header_check(const uint8_t *header, const struct keys *keys, const struct object_id *id,
+    struct error *err);
 /* Read and check a pack's directory, without its frames. */
 int pack_read_directory(struct storage *storage, const struct keys *keys, const struct object_id *id,
     struct pack_directory **ret, struct error *err);

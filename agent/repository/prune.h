@@ -1,10 +1,11 @@
 /*
  * Retention and prune.
  *
- * prune_apply_retention() forgets snapshots that no rule keeps (they are moved to "trash", from where they
- * can be brought back).  prune_run() removes what no snapshot needs in two phases: packs without
- * use are marked; a later prune removes marked ones whose grace period is over and that are
- * still unused, under an exclusive claim.
+ * Retention forgets the snapshots that no rule keeps: they move to the trash.  Prune removes what no
+ * snapshot needs, in two phases: packs without use are marked (new backups no longer rely on them); a later
+ * prune removes marked ones whose grace period is over and that are still unused, under an exclusive claim.
+ * Snapshots in the trash keep their data until their own grace period is over.
+ * After a crash at any point: every snapshot that was not forgotten is whole; the next prune goes on.
  * Source: agent/repository/FORMAT.md, "Prune".
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_PRUNE_H
@@ -13,6 +14,7 @@
 #include <jansson.h>
 
 #include "agent/repository/repository.h"
+#include "agent/repository/snapshot.h"
 #include "shared/progress.h"
 
 struct keep_rules {
@@ -23,16 +25,26 @@ struct keep_rules {
 struct prune_options {
 	struct keep_rules keep;      /* all zero: forget no snapshot */
 	bool dry_run;                /* say what would be done */
-	int64_t grace_s;             /* how long a marked pack stays; default 24 h */
-	unsigned rewrite_percent;    /* rewrite a pack when so much of it is dead; default 25 */
+	int64_t grace_s;             /* how long a marked pack, and trash, stays */
+	unsigned rewrite_percent;    /* rewrite a pack when so much of it is dead; 0: 25 */
 };
 
 struct prune_result {
-	json_t *snapshots;       /* array of {"id", "time", "source", "keep": bool, "reasons": []} */
+	json_t *snapshots;       /* array of {"id", "time", "host", "sources", "keep": bool, "reasons": []} */
 	uint64_t forgotten;
 	uint64_t packs_marked, packs_removed, packs_rewritten;
 	uint64_t bytes_marked, bytes_removed; /* stored bytes */
 };
+
+/* Which snapshots of the list (oldest first) the rules keep, per host and sources. */
+struct keep_decision {
+	bool keep;
+	json_t *reasons; /* array of texts: "last 3", "daily 2026-11-21", ... */
+};
+/* Caller frees with keep_decisions_free().  No rule set keeps everything. */
+struct keep_decision *keep_decide(const struct keep_rules *rules, struct snapshot *const *list,
+    size_t count);
+void keep_decisions_free(struct keep_decision *decisions, size_t count);
 
 #define PRUNE_GRACE_DEFAULT_S (24 * 3600)
 #define PRUNE_REWRITE_DEFAULT 25

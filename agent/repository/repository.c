@@ -48,6 +48,30 @@ repository_init(struct storage *storage, const char *passphrase, struct error *e
 	return rc;
 }
 
+static struct repository *
+repository_new(struct storage *storage, struct keys *keys)
+{
+	struct repository *repo = MEM_NEW(struct repository);
+
+	repo->storage = storage;
+	repo->keys = keys;
+	object_id_text(keys_repository(keys), repo->id_text);
+	chunker_init(&repo->chunker, keys_chunker(keys));
+	pthread_rwlock_init(&repo->lock, NULL);
+	blob_table_init(&repo->table);
+	repo->cache = frame_cache_new(repo);
+	return repo;
+}
+
+struct repository *
+repository_view(struct repository *repo)
+{
+	struct repository *view = repository_new(repo->storage, repo->keys);
+
+	view->borrowed = true;
+	return view;
+}
+
 int
 repository_open(struct storage *storage, const char *passphrase, struct repository **ret,
     struct error *err)
@@ -57,14 +81,7 @@ repository_open(struct storage *storage, const char *passphrase, struct reposito
 
 	if (crypto_start(err) != 0 || keyfile_open(storage, passphrase, &keys, err) != 0)
 		return -1;
-	repo = MEM_NEW(struct repository);
-	repo->storage = storage;
-	repo->keys = keys;
-	object_id_text(keys_repository(keys), repo->id_text);
-	chunker_init(&repo->chunker, keys_chunker(keys));
-	pthread_rwlock_init(&repo->lock, NULL);
-	blob_table_init(&repo->table);
-	repo->cache = frame_cache_new(repo);
+	repo = repository_new(storage, keys);
 	if (repository_refresh(repo, err) != 0) {
 		repo->storage = NULL; /* stays the caller's */
 		repository_close(repo);
@@ -82,8 +99,10 @@ repository_close(struct repository *repo)
 	repository_trim(repo);
 	frame_cache_free(repo->cache);
 	free(repo->bad_files);
-	keys_free(repo->keys);
-	storage_close(repo->storage);
+	if (!repo->borrowed) {
+		keys_free(repo->keys);
+		storage_close(repo->storage);
+	}
 	pthread_rwlock_destroy(&repo->lock);
 	free(repo);
 }

@@ -47,6 +47,9 @@ int repository_change_passphrase(struct repository *repo, const char *passphrase
 /* See other writers' new packs: read index files that appeared since. */
 int repository_refresh(struct repository *repo, struct error *err);
 
+/* Forget the loaded index and all cached frames; they are read again when needed.  For an agent at rest. */
+void repository_trim(struct repository *repo);
+
 /* A blob's bytes, lent until blob_release(). */
 struct frame_data;
 struct blob_view {

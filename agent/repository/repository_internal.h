@@ -33,6 +33,7 @@ struct frame_info {
 
 struct repository {
 	struct storage *storage;
+	bool borrowed; /* storage and keys belong to another struct repository */
 	struct keys *keys;
 	char id_text[OBJECT_ID_TEXT_SIZE];
 	struct chunker chunker;
@@ -62,6 +63,12 @@ struct blob_place {
 	bool marked;
 };
 
+/*
+ * The same repository with an index of its own, for work that must not disturb or be disturbed by what
+ * else goes on in this process.  Must be closed before the one it came from.
+ */
+struct repository *repository_view(struct repository *repo);
+
 /* 1 found, 0 absent, -1 error. */
 int repository_find_blob(struct repository *repo, const struct blob_id *id,
     struct blob_place *ret, struct error *err);
@@ -69,11 +76,8 @@ int repository_find_blob(struct repository *repo, const struct blob_id *id,
 int repository_load_index(struct repository *repo, struct error *err);
 /* Whether a new backup may rely on this blob.  Needs a loaded index. */
 bool repository_has_blob(struct repository *repo, const struct blob_id *id);
-/* Make packs known that were just indexed by index_write(). */
-int repository_add_index(struct repository *repo, const struct object_id *index,
-    struct error *err);
-/* Forget the loaded index and all cached frames; they are read again when needed. */
-void repository_trim(struct repository *repo);
+/* Make packs known that no index file covers. */
+int repository_load_unindexed(struct repository *repo, struct error *err);
 
 struct frame_cache *frame_cache_new(struct repository *repo);
 void frame_cache_free(struct frame_cache *cache);

@@ -1,0 +1,447 @@
+#include "agent/repository/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/repository/prune_internal.h"
+#include "agent/repository/scan.h"
+#include "agent/repository/snapshot.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+#define THREADS_MAX 64
+/* So many snapshots and paths are named for one damaged object. */
+#define NAMED_MAX 100
+
+/* One thing that is wrong, and whom it hurts. */
+struct damage {
+	char *object;
+	char *problem;
+	json_t *snapshots, *paths;
+	uint64_t path_total;
+};
+
+struct check {
+	struct repository *repo;
+	const struct check_options *options;
+	struct progress *progress;
+	struct check_result *result;
+	struct blob_table bad_blobs; /* location.frame: number of the damage */
+	pthread_mutex_t lock;        /* what follows, while threads verify packs */
+	struct damage *damages;
+	size_t damage_count, damage_cap;
+	struct object_names packs;
+	size_t next_pack;
+	struct error err;            /* the first that ended a thread */
+	bool failed;
+	const struct snapshot *snapshot; /* the one being scanned */
+};
+
+static size_t
+add_damage(struct check *check, const char *object, const char *problem)
+{
+	struct damage *damage;
+	size_t number;
+
+	pthread_mutex_lock(&check->lock);
+	number = check->damage_count;
+	MEM_GROW(check->damages, check->damage_count, check->damage_cap);
+	damage = &check->damages[check->damage_count++];
+	*damage = (struct damage){ mem_strdup(object), mem_strdup(problem), json_array(),
+		json_array(), 0 };
+	check->result->errors++;
+	pthread_mutex_unlock(&check->lock);
+	return number;
+}
+
+static void
+add_bad_blob(struct check *check, const struct blob_id *id, size_t damage)
+{
+	struct blob_location at = { .frame = (uint32_t)damage };
+
+	pthread_mutex_lock(&check->lock);
+	blob_table_insert(&check->bad_blobs, id, &at, 0);
+	pthread_mutex_unlock(&check->lock);
+}
+
+/* All blobs that the index places in this pack suffer from this damage. */
+static void
+pack_is_bad(struct check *check, const struct object_id *pack, size_t damage)
+{
+	struct repository *repo = check->repo;
+
+	pthread_rwlock_rdlock(&repo->lock);
+	for (uint32_t n = 0; n < repo->table.count; n++) {
+		struct blob_location at;
+		struct blob_id id;
+
+		blob_table_get(&repo->table, n, &id, &at);
+		if (memcmp(&repo->packs[repo->frames[at.frame].pack].id, pack, sizeof(*pack)) == 0)
+			add_bad_blob(check, &id, damage);
+	}
+	pthread_rwlock_unlock(&repo->lock);
+}
+
+static void
+report_bad_pack(struct check *check, const struct object_id *pack, const struct error *why)
+{
+	char name[PACK_NAME_SIZE];
+
+	pack_name(pack, name);
+	pack_is_bad(check, pack, add_damage(check, name, why->message));
+}
+
+/* The first bytes of a pack say what it is; nothing reads them but check. */
+static int
+check_header(struct check *check, const struct object_id *id, struct error *err)
+{
+	uint8_t header[PACK_HEADER_SIZE];
+	char name[PACK_NAME_SIZE];
+
+	pack_name(id, name);
+	if (storage_get(check->repo->storage, name, 0, header, sizeof(header), err) != 0)
+		return -1;
+	return pack_header_check(header, check->repo->keys, id, err);
+}
+
+/* Open every frame of a pack and hash every blob. */
+static int
+verify_frames(struct check *check, const struct pack_directory *directory,
+    struct frame_coder *coder, struct buffer *plain, struct error *err)
+{
+	char name[PACK_NAME_SIZE];
+
+	pack_name(&directory->id, name);
+	for (size_t f = 0; f < directory->frame_count; f++) {
+		const struct pack_frame *frame = &directory->frames[f];
+		struct error why = ERROR_INIT;
+		const uint8_t *p;
+		size_t damage;
+		int rc;
+
+		if (progress_check(check->progress, err) != 0)
+			return -1;
+		buffer_clear(plain);
+		p = buffer_reserve(plain, frame->plain_len);
+		rc = pack_read_frame(check->repo->storage, check->repo->keys, coder,
+		    &directory->id, frame->offset, frame->stored_len, plain->data,
+		    frame->plain_len, &why);
+		for (size_t b = 0; rc == 0 && b < frame->blob_count; b++) {
+			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
+
+			if (blob_identify(check->repo->keys, p, blob->len, &blob->id) ==
+			    BLOB_KIND_COUNT)
+				rc = error_set(&why, ERROR_CORRUPT,
+				    "%s, frame at %u: a blob does not hold what its name says",
+				    name, frame->offset);
+			p += blob->len;
+		}
+		atomic_fetch_add(&check->progress->bytes, frame->stored_len);
+		if (rc == 0)
+			continue;
+		damage = add_damage(check, name, why.message);
+		for (size_t b = 0; b < frame->blob_count; b++)
+			add_bad_blob(check, &directory->blobs[frame->first_blob + b].id, damage);
+	}
+	return 0;
+}
+
+/* One pack that is in the storage.  Returns -1 only if the check cannot go on. */
+static int
+check_pack(struct check *check, const char *name, uint64_t size, bool read,
+    struct frame_coder *coder, struct buffer *plain, struct error *err)
+{
+	struct pack_directory *directory;
+	struct error why = ERROR_INIT;
+	struct object_id id;
+	int rc = 0;
+
+	if (pack_name_parse(name, &id) != 0) {
+		add_damage(check, name, "does not belong into a repository");
+		return 0;
+	}
+	if (check_header(check, &id, &why) != 0 ||
+	    pack_read_directory(check->repo->storage, check->repo->keys, &id, &directory,
+	        &why) != 0) {
+		report_bad_pack(check, &id, &why);
+		return 0;
+	}
+	if (read) {
+		rc = verify_frames(check, directory, coder, plain, err);
+		pthread_mutex_lock(&check->lock);
+		check->result->bytes_read += size;
+		pthread_mutex_unlock(&check->lock);
+	}
+	pack_directory_free(directory);
+	return rc;
+}
+
+/* Spread evenly: of every hundred packs, in the order of their random names, the first so many. */
+static bool
+is_chosen(const struct check *check, size_t number)
+{
+	if (!check->options->read_data)
+		return false;
+	return check->options->percent == 0 || number % 100 < check->options->percent;
+}
+
+static void *
+verifier_main(void *arg)
+{
+	struct check *check = arg;
+	struct frame_coder *coder = frame_coder_new(0);
+	struct buffer plain = BUFFER_INIT;
+	struct error err;
+	int rc = 0;
+
+	while (rc == 0) {
+		size_t n;
+
+		pthread_mutex_lock(&check->lock);
+		n = check->failed ? check->packs.count : check->next_pack;
+		if (n < check->packs.count)
+			check->next_pack++;
+		pthread_mutex_unlock(&check->lock);
+		if (n >= check->packs.count)
+			break;
+		rc = progress_check(check->progress, &err);
+		if (rc == 0)
+			rc = check_pack(check, check->packs.list[n], check->packs.sizes[n],
+			    is_chosen(check, n), coder, &plain, &err);
+	}
+	if (rc != 0) {
+		pthread_mutex_lock(&check->lock);
+		if (!check->failed)
+			check->err = err;
+		check->failed = true;
+		pthread_mutex_unlock(&check->lock);
+	}
+	frame_coder_free(coder);
+	buffer_done(&plain);
+	return NULL;
+}
+
+static int
+check_packs(struct check *check, struct error *err)
+{
+	pthread_t threads[THREADS_MAX];
+	long want = check->options->threads != 0 ? (long)check->options->threads :
+	    sysconf(_SC_NPROCESSORS_ONLN);
+	long started = 0;
+
+	if (want < 1)
+		want = 1;
+	if (want > THREADS_MAX)
+		want = THREADS_MAX;
+	for (size_t i = 0; i < check->packs.count; i++)
+		if (is_chosen(check, i))
+			check->progress->bytes_total += check->packs.sizes[i];
+	while (started < want &&
+	    pthread_create(&threads[started], NULL, verifier_main, check) == 0)
+		started++;
+	if (started == 0)
+		verifier_main(check);
+	for (long i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	check->result->packs = check->packs.count;
+	if (check->failed)
+		*err = check->err;
+	return check->failed ? -1 : 0;
+}
+
+/* What is wrong with a pack that the index speaks of, judged by its size alone.  True if anything. */
+static bool
+pack_problem(struct check *check, const struct pack_info *pack, struct error *why)
+{
+	char name[PACK_NAME_SIZE];
+	uint64_t size;
+	int there;
+
+	pack_name(&pack->id, name);
+	there = storage_size(check->repo->storage, name, &size, why);
+	if (there == 0)
+		error_set(why, ERROR_CORRUPT, "pack is missing");
+	else if (there == 1 && size != pack->size)
+		error_set(why, ERROR_CORRUPT, "pack has %llu bytes, the index says %llu",
+		    (unsigned long long)size, (unsigned long long)pack->size);
+	else if (there == 1)
+		return false;
+	return true;
+}
+
+/* Every pack that the index speaks of is there, in its size. */
+static int
+check_index(struct check *check, struct error *err)
+{
+	struct repository *repo = check->repo;
+	struct error why = ERROR_INIT;
+	bool suspect = false;
+
+	for (size_t i = 0; i < repo->bad_file_count; i++) {
+		char name[INDEX_NAME_SIZE];
+
+		index_name(&repo->bad_files[i], name);
+		add_damage(check, name, "index file is damaged; its packs were read instead");
+	}
+	for (size_t i = 0; i < repo->pack_count && !suspect; i++)
+		suspect = pack_problem(check, &repo->packs[i], &why);
+	/* A prune may have removed both index and pack since: only what the index still says counts. */
+	if (suspect && (repository_refresh(repo, err) != 0 ||
+	    repository_load_index(repo, err) != 0))
+		return -1;
+	for (size_t i = 0; i < repo->pack_count && suspect; i++)
+		if (pack_problem(check, &repo->packs[i], &why))
+			report_bad_pack(check, &repo->packs[i].id, &why);
+	return 0;
+}
+
+static int
+blob_unusable(void *arg, const struct blob_id *id, const struct blob_place *place,
+    struct error *why)
+{
+	struct check *check = arg;
+	struct blob_location at;
+
+	(void)place;
+	if (blob_table_find(&check->bad_blobs, id, &at) == 0)
+		return 0;
+	return error_set(why, ERROR_CORRUPT, "%s", check->damages[at.frame].problem);
+}
+
+static void
+append_once(json_t *array, const char *text)
+{
+	size_t size = json_array_size(array);
+	const char *last = size > 0 ? json_string_value(json_array_get(array, size - 1)) : NULL;
+
+	if (size < NAMED_MAX && (last == NULL || strcmp(last, text) != 0))
+		json_array_append_new(array, json_string(text));
+}
+
+static int
+blob_problem(void *arg, const char *path, size_t len, const struct blob_id *id,
+    const struct error *why, struct error *err)
+{
+	struct check *check = arg;
+	struct blob_location at;
+	struct damage *damage;
+	size_t number;
+	char *shown;
+
+	(void)err;
+	if (blob_table_find(&check->bad_blobs, id, &at) == 1) {
+		number = at.frame;
+	} else {
+		char text[BLOB_ID_TEXT_SIZE], object[BLOB_ID_TEXT_SIZE + 8] = "blob ";
+
+		blob_id_text(id, text);
+		memcpy(object + 5, text, sizeof(text));
+		number = add_damage(check, object, why->message);
+		add_bad_blob(check, id, number);
+	}
+	damage = &check->damages[number];
+	shown = text_printable(len > 0 ? path : "/", len > 0 ? len : 1);
+	append_once(damage->paths, shown);
+	append_once(damage->snapshots, check->snapshot->id);
+	damage->path_total++;
+	free(shown);
+	return 0;
+}
+
+static void
+bad_snapshot(void *arg, const char *id, const struct error *why)
+{
+	char name[64] = "snapshots/";
+
+	strncat(name, id, sizeof(name) - strlen(name) - 1);
+	add_damage(arg, name, why->message);
+}
+
+static int
+check_snapshots(struct check *check, struct error *err)
+{
+	struct snapshot **list;
+	struct scan scan;
+	size_t count;
+	int rc = 0;
+
+	if (snapshot_list(check->repo, &list, &count, bad_snapshot, check, err) != 0)
+		return -1;
+	scan_init(&scan, check->repo, check->progress);
+	scan.problem = blob_problem;
+	scan.unusable = blob_unusable;
+	scan.arg = check;
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		check->snapshot = list[i];
+		rc = scan_snapshot(&scan, list[i], err);
+	}
+	check->result->snapshots = count;
+	check->result->trees = scan.trees;
+	scan_done(&scan);
+	for (size_t i = 0; i < count; i++)
+		snapshot_free(list[i]);
+	free(list);
+	return rc;
+}
+
+/* Hand what was found over as JSON. */
+static void
+take_damages(struct check *check)
+{
+	check->result->damage = json_array();
+	for (size_t i = 0; i < check->damage_count; i++) {
+		struct damage *damage = &check->damages[i];
+
+		json_array_append_new(check->result->damage, json_pack(
+		    "{s:s, s:s, s:o, s:o, s:I}", "object", damage->object, "problem",
+		    damage->problem, "snapshots", damage->snapshots, "paths", damage->paths,
+		    "path_total", (json_int_t)damage->path_total));
+		free(damage->object);
+		free(damage->problem);
+	}
+	free(check->damages);
+}
+
+int
+check_run(struct repository *repo, const struct check_options *options,
+    struct progress *progress, struct check_result *result, struct error *err)
+{
+	struct check check = { .repo = repository_view(repo), .options = options, .progress = progress,
+		.result = result };
+	int rc = -1;
+
+	memset(result, 0, sizeof(*result));
+	pthread_mutex_init(&check.lock, NULL);
+	blob_table_init(&check.bad_blobs);
+	progress_phase(progress, "index");
+	/* A view of its own: what is checked is what is stored, not what is remembered. */
+	if (repository_refresh(check.repo, err) != 0 ||
+	    repository_load_index(check.repo, err) != 0 || check_index(&check, err) != 0 ||
+	    object_names_read(check.repo->storage, "packs", &check.packs, err) != 0)
+		goto out;
+	result->blobs = check.repo->table.count;
+	progress_phase(progress, options->read_data ? "read" : "packs");
+	if (check_packs(&check, err) != 0)
+		goto out;
+	progress_phase(progress, "snapshots");
+	if (check_snapshots(&check, err) != 0)
+		goto out;
+	rc = 0;
+out:
+	take_damages(&check);
+	object_names_done(&check.packs);
+	blob_table_done(&check.bad_blobs);
+	pthread_mutex_destroy(&check.lock);
+	repository_close(check.repo);
+	if (rc != 0)
+		check_result_done(result);
+	return rc;
+}
+
+void
+check_result_done(struct check_result *result)
+{
+	json_decref(result->damage);
+	result->damage = NULL;
+}

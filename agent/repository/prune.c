@@ -1,0 +1,558 @@
+#include "agent/repository/prune.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/repository/claim.h"
+#include "agent/repository/prune_internal.h"
+#include "agent/repository/scan.h"
+#include "agent/repository/sealed_json.h"
+#include "agent/repository/writer.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+/* How long the deleting phase waits for backups to end before it is put off to the next prune. */
+#define EXCLUSIVE_WAIT_S 5
+#define SHARED_WAIT_S 60
+
+/* How much of each pack (by its number in repo->packs) is still needed, in plain bytes. */
+struct pack_use {
+	uint64_t live, total;
+	bool marked; /* by an earlier prune */
+};
+
+struct prune {
+	struct repository *repo;
+	const struct prune_options *options;
+	struct progress *progress;
+	struct prune_result *result;
+	struct scan scan;
+	struct pack_use *use;
+};
+
+static int
+problem_ends_prune(void *arg, const char *path, size_t len, const struct blob_id *id,
+    const struct error *why, struct error *err)
+{
+	char *shown = text_printable(path, len);
+
+	(void)arg;
+	(void)id;
+	error_set(err, ERROR_CORRUPT, "nothing was removed: '%.200s' is damaged: %.200s", shown,
+	    why->message);
+	error_hint(err, "see what is affected with: holdfastd check --read-data");
+	free(shown);
+	return -1;
+}
+
+/* Scan a snapshot that was forgotten less than the grace period ago: its data is still needed. */
+static int
+scan_trashed(struct prune *prune, const struct object_id *id, bool *ret_expired,
+    struct error *err)
+{
+	struct snapshot *snapshot = NULL;
+	struct timespec trashed;
+	json_t *json;
+	int rc;
+
+	if (sealed_json_read(prune->repo, "trash", SEAL_TRASH, id, &json, err) != 0)
+		return -1;
+	rc = time_parse(json_string_value(json_object_get(json, "trashed")) != NULL ?
+	    json_string_value(json_object_get(json, "trashed")) : "", false, &trashed, err);
+	*ret_expired = rc == 0 && time_now().tv_sec - trashed.tv_sec >= prune->options->grace_s;
+	if (rc == 0 && !*ret_expired)
+		rc = snapshot_from_json(json_object_get(json, "snapshot"), &snapshot, err);
+	if (rc == 0 && snapshot != NULL)
+		rc = scan_snapshot(&prune->scan, snapshot, err);
+	snapshot_free(snapshot);
+	json_decref(json);
+	return rc;
+}
+
+static int
+scan_trash(struct prune *prune, struct error *err)
+{
+	struct object_names names;
+	struct object_id id;
+	int rc = 0;
+
+	if (object_names_read(prune->repo->storage, "trash", &names, err) != 0)
+		return -1;
+	for (size_t i = 0; i < names.count && rc == 0; i++) {
+		struct error why = ERROR_INIT;
+		bool expired = false;
+
+		if (sealed_json_name_parse(names.list[i], "trash", &id) != 0)
+			continue;
+		rc = scan_trashed(prune, &id, &expired, &why);
+		/* What lies in the trash cannot keep prune from its work. */
+		if (rc != 0 && why.code == ERROR_CANCELLED)
+			*err = why;
+		else
+			rc = 0;
+		if (rc == 0 && expired && !prune->options->dry_run)
+			rc = storage_remove(prune->repo->storage, names.list[i], err);
+	}
+	object_names_done(&names);
+	return rc;
+}
+
+static void
+bad_snapshot(void *arg, const char *id, const struct error *why)
+{
+	struct error *first = arg;
+
+	if (first->code == ERROR_NONE)
+		error_set(first, ERROR_CORRUPT, "nothing was removed: snapshot '%s': %.300s", id,
+		    why->message);
+}
+
+/* Every blob that a snapshot needs; a damaged snapshot or tree ends the prune. */
+static int
+find_used(struct prune *prune, struct error *err)
+{
+	struct error damaged = ERROR_INIT;
+	struct keep_decision *decisions;
+	struct snapshot **list;
+	size_t count;
+	int rc = 0;
+
+	if (snapshot_list(prune->repo, &list, &count, bad_snapshot, &damaged, err) != 0)
+		return -1;
+	/* In a dry run, what would be forgotten counts as forgotten. */
+	decisions = keep_decide(&prune->options->keep, list, count);
+	if (damaged.code != ERROR_NONE) {
+		*err = damaged;
+		error_hint(err, "forget that snapshot, or bring its file back from a copy");
+		rc = -1;
+	}
+	scan_done(&prune->scan);
+	scan_init(&prune->scan, prune->repo, prune->progress);
+	prune->scan.problem = problem_ends_prune;
+	for (size_t i = 0; i < count && rc == 0; i++)
+		if (decisions[i].keep || !prune->options->dry_run)
+			rc = scan_snapshot(&prune->scan, list[i], err);
+	if (rc == 0)
+		rc = scan_trash(prune, err);
+	keep_decisions_free(decisions, count);
+	for (size_t i = 0; i < count; i++)
+		snapshot_free(list[i]);
+	free(list);
+	return rc;
+}
+
+/* Fill prune->use.  A blob that lies in several packs is live only where the index leads to. */
+static void
+count_use(struct prune *prune)
+{
+	struct repository *repo = prune->repo;
+
+	free(prune->use);
+	prune->use = mem_calloc(repo->pack_count, sizeof(*prune->use));
+	pthread_rwlock_rdlock(&repo->lock);
+	for (size_t f = 0; f < repo->frame_count; f++)
+		prune->use[repo->frames[f].pack].total += repo->frames[f].plain_len;
+	for (uint32_t n = 0; n < repo->table.count; n++) {
+		struct blob_location at;
+		struct blob_id id;
+
+		blob_table_get(&repo->table, n, &id, &at);
+		if (blob_table_find(&prune->scan.used, &id, NULL) == 1)
+			prune->use[repo->frames[at.frame].pack].live += at.len;
+	}
+	for (size_t p = 0; p < repo->pack_count; p++)
+		prune->use[p].marked = repo->packs[p].marked;
+	pthread_rwlock_unlock(&repo->lock);
+}
+
+/* Read index, marks and snapshots anew, and find out what each pack is needed for. */
+static int
+survey(struct prune *prune, struct error *err)
+{
+	struct repository *repo = prune->repo;
+
+	progress_phase(prune->progress, "survey");
+	repository_trim(repo);
+	if (repository_refresh(repo, err) != 0)
+		return -1;
+	if (repo->bad_file_count > 0) {
+		error_set(err, ERROR_CORRUPT, "nothing was removed: an index file is damaged");
+		return error_hint(err, "see which with: holdfastd check");
+	}
+	if (repository_load_unindexed(repo, err) != 0 || prune_load_marks(repo, err) != 0 ||
+	    repository_load_index(repo, err) != 0 || find_used(prune, err) != 0)
+		return -1;
+	count_use(prune);
+	return 0;
+}
+
+static ssize_t
+find_pack(const struct repository *repo, const struct object_id *id)
+{
+	for (size_t p = 0; p < repo->pack_count; p++)
+		if (memcmp(&repo->packs[p].id, id, sizeof(*id)) == 0)
+			return (ssize_t)p;
+	return -1;
+}
+
+static bool
+in_list(const struct object_id *list, size_t count, const struct object_id *id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(&list[i], id, sizeof(*id)) == 0)
+			return true;
+	return false;
+}
+
+/* If an index file covers one of the packs, write one without them in its place. */
+static int
+replace_index(struct repository *repo, const char *name, const struct object_id *packs,
+    size_t count, struct error *err)
+{
+	struct pack_directory **kept;
+	struct index_file *file;
+	struct object_id id;
+	size_t kept_count = 0;
+	bool affected = false;
+	int rc = 0;
+
+	if (index_name_parse(name, &id) != 0)
+		return 0;
+	if (index_read_header(repo->storage, repo->keys, &id, &file, err) != 0)
+		return -1;
+	kept = mem_calloc(file->pack_count, sizeof(*kept));
+	for (size_t p = 0; p < file->pack_count; p++)
+		affected = affected || in_list(packs, count, &file->packs[p].id);
+	for (size_t p = 0; p < file->pack_count && affected && rc == 0; p++) {
+		if (in_list(packs, count, &file->packs[p].id))
+			continue;
+		rc = pack_read_directory(repo->storage, repo->keys, &file->packs[p].id,
+		    &kept[kept_count], err);
+		if (rc == 0)
+			kept_count++;
+	}
+	if (rc == 0 && affected && kept_count > 0)
+		rc = index_write(repo->storage, repo->keys, kept, kept_count, &id, err);
+	/* If interrupted here, both files are there and say the same of the packs that stay. */
+	if (rc == 0 && affected)
+		rc = storage_remove(repo->storage, name, err);
+	for (size_t p = 0; p < kept_count; p++)
+		pack_directory_free(kept[p]);
+	free(kept);
+	index_file_free(file);
+	return rc;
+}
+
+/* Remove packs for good: from the index first, then themselves.  Needs the exclusive claim. */
+static int
+remove_packs(struct prune *prune, const struct object_id *packs, size_t count,
+    struct error *err)
+{
+	struct repository *repo = prune->repo;
+	struct object_names names;
+	char name[PACK_NAME_SIZE];
+	int rc = 0;
+
+	if (object_names_read(repo->storage, "index", &names, err) != 0)
+		return -1;
+	for (size_t i = 0; i < names.count && rc == 0; i++)
+		rc = replace_index(repo, names.list[i], packs, count, err);
+	object_names_done(&names);
+	/* If interrupted here, the packs are in no index; the next prune finds them without use. */
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		ssize_t p = find_pack(repo, &packs[i]);
+
+		pack_name(&packs[i], name);
+		rc = storage_remove(repo->storage, name, err);
+		if (rc == 0 && p >= 0) {
+			prune->result->packs_removed++;
+			prune->result->bytes_removed += repo->packs[p].size;
+		}
+	}
+	return rc;
+}
+
+static bool
+is_due(const struct prune *prune, const struct mark *mark)
+{
+	return time_now().tv_sec - mark->time.tv_sec >= prune->options->grace_s;
+}
+
+/* Remove the packs of all marks that are due, but those that came into use again. */
+static int
+delete_due(struct prune *prune, const struct marks *marks, struct claim *claim,
+    struct error *err)
+{
+	struct object_id *packs = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	for (size_t m = 0; m < marks->count; m++) {
+		if (!is_due(prune, &marks->list[m]))
+			continue;
+		for (size_t i = 0; i < marks->list[m].pack_count; i++) {
+			ssize_t p = find_pack(prune->repo, &marks->list[m].packs[i]);
+
+			if (p < 0 || prune->use[p].live > 0)
+				continue;
+			MEM_GROW(packs, count, cap);
+			packs[count++] = marks->list[m].packs[i];
+		}
+	}
+	rc = claim_check(claim, err);
+	if (rc == 0 && count > 0)
+		rc = remove_packs(prune, packs, count, err);
+	for (size_t m = 0; m < marks->count && rc == 0; m++)
+		if (is_due(prune, &marks->list[m]))
+			rc = mark_remove(prune->repo, &marks->list[m].id, err);
+	free(packs);
+	return rc;
+}
+
+/* The deleting phase.  Put off, with a note, if the repository is in use. */
+static int
+delete_phase(struct prune *prune, struct error *err)
+{
+	struct claim *claim = NULL;
+	struct error busy = ERROR_INIT;
+	struct marks marks;
+	bool due = false;
+	int rc;
+
+	if (marks_read(prune->repo, &marks, err) != 0)
+		return -1;
+	for (size_t m = 0; m < marks.count; m++)
+		due = due || is_due(prune, &marks.list[m]);
+	rc = 0;
+	if (!due || prune->options->dry_run)
+		goto out;
+	if (claim_take(prune->repo, CLAIM_EXCLUSIVE, "prune", NULL, EXCLUSIVE_WAIT_S, &claim,
+	    &busy) != 0) {
+		if (busy.code != ERROR_CLAIMED) {
+			*err = busy;
+			rc = -1;
+		} else {
+			progress_note(prune->progress, "", 0,
+			    "removing was put off to the next prune: %s", busy.message);
+		}
+		goto out;
+	}
+	rc = survey(prune, err);
+	progress_phase(prune->progress, "remove");
+	if (rc == 0)
+		rc = delete_due(prune, &marks, claim, err);
+out:
+	claim_release(claim);
+	marks_done(&marks);
+	return rc;
+}
+
+/* What is live in one pack, into new packs. */
+struct rewrite {
+	struct prune *prune;
+	struct object_id pack;
+};
+
+static int
+rewrite_pack(struct writer_worker *worker, const struct rewrite *rewrite, struct error *err)
+{
+	struct repository *repo = rewrite->prune->repo;
+	struct frame_coder *coder = frame_coder_new(0);
+	struct pack_directory *directory = NULL;
+	struct buffer plain = BUFFER_INIT;
+	int rc = pack_read_directory(repo->storage, repo->keys, &rewrite->pack, &directory, err);
+
+	for (size_t f = 0; rc == 0 && f < directory->frame_count; f++) {
+		const struct pack_frame *frame = &directory->frames[f];
+		const uint8_t *p;
+
+		buffer_clear(&plain);
+		p = buffer_reserve(&plain, frame->plain_len);
+		rc = pack_read_frame(repo->storage, repo->keys, coder, &rewrite->pack,
+		    frame->offset, frame->stored_len, plain.data, frame->plain_len, err);
+		for (size_t b = 0; rc == 0 && b < frame->blob_count; b++) {
+			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
+			struct blob_id id;
+			enum blob_kind kind;
+
+			if (blob_table_find(&rewrite->prune->scan.used, &blob->id, NULL) == 1) {
+				kind = blob_identify(repo->keys, p, blob->len, &blob->id);
+				if (kind == BLOB_KIND_COUNT)
+					rc = error_set(err, ERROR_CORRUPT,
+					    "a blob does not hold what its name says");
+				else
+					rc = writer_put(worker, kind, p, blob->len, &id, err);
+			}
+			p += blob->len;
+		}
+	}
+	pack_directory_free(directory);
+	frame_coder_free(coder);
+	buffer_done(&plain);
+	return rc;
+}
+
+static void
+rewrite_job(struct writer_worker *worker, void *arg)
+{
+	struct rewrite *rewrite = arg;
+	struct error err = ERROR_INIT;
+
+	if (rewrite_pack(worker, rewrite, &err) != 0)
+		writer_fail(writer_of(worker), &err);
+	free(rewrite);
+}
+
+/* Copy what is live out of marked packs.  They are marked already, so the writer stores it anew. */
+static int
+rewrite_phase(struct prune *prune, const struct object_id *packs, size_t count,
+    struct error *err)
+{
+	struct writer_options how = { .progress = prune->progress };
+	struct writer_totals totals;
+	struct writer *writer;
+
+	progress_phase(prune->progress, "rewrite");
+	if (writer_begin(prune->repo, &how, &writer, err) != 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		struct rewrite *rewrite = MEM_NEW(struct rewrite);
+		struct error stop = ERROR_INIT;
+
+		if (progress_check(prune->progress, &stop) != 0)
+			writer_fail(writer, &stop);
+		rewrite->prune = prune;
+		rewrite->pack = packs[i];
+		writer_submit(writer, rewrite_job, rewrite);
+	}
+	return writer_finish(writer, &totals, err);
+}
+
+/* The marking phase: packs without use, and those with so much dead that they are rewritten. */
+static int
+mark_phase(struct prune *prune, struct error *err)
+{
+	struct repository *repo = prune->repo;
+	struct object_id *dead = NULL, *partial = NULL;
+	size_t dead_count = 0, dead_cap = 0, partial_count = 0, partial_cap = 0;
+	int rc = -1;
+
+	if (survey(prune, err) != 0)
+		return -1;
+	for (size_t p = 0; p < repo->pack_count; p++) {
+		const struct pack_use *use = &prune->use[p];
+
+		if (use->marked)
+			continue;
+		if (use->live == 0) {
+			MEM_GROW(dead, dead_count, dead_cap);
+			dead[dead_count++] = repo->packs[p].id;
+		} else if ((use->total - use->live) * 100 >=
+		    use->total * prune->options->rewrite_percent) {
+			MEM_GROW(partial, partial_count, partial_cap);
+			partial[partial_count++] = repo->packs[p].id;
+			prune->result->packs_rewritten++;
+		} else {
+			continue;
+		}
+		prune->result->packs_marked++;
+		prune->result->bytes_marked += repo->packs[p].size;
+	}
+	rc = 0;
+	if (prune->options->dry_run)
+		goto out;
+	if (dead_count > 0)
+		rc = mark_write(repo, dead, dead_count, err);
+	if (rc == 0 && partial_count > 0)
+		rc = mark_write(repo, partial, partial_count, err);
+	/* If interrupted here, marked packs hold live blobs; before they are removed that is seen. */
+	if (rc == 0 && partial_count > 0)
+		rc = rewrite_phase(prune, partial, partial_count, err);
+out:
+	free(dead);
+	free(partial);
+	return rc;
+}
+
+/* Apply the keep rules; what they do not keep moves to the trash. */
+static int
+forget_phase(struct prune *prune, struct error *err)
+{
+	struct keep_decision *decisions;
+	struct snapshot **list;
+	size_t count;
+	int rc = 0;
+
+	if (snapshot_list(prune->repo, &list, &count, NULL, NULL, err) != 0)
+		return -1;
+	decisions = keep_decide(&prune->options->keep, list, count);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		char time[TIME_TEXT_SIZE];
+		json_t *sources = json_array();
+
+		time_format(list[i]->time, 0, time);
+		for (size_t s = 0; s < list[i]->source_count; s++)
+			json_array_append_new(sources, json_string(list[i]->sources[s]));
+		json_array_append_new(prune->result->snapshots, json_pack(
+		    "{s:s, s:s, s:s, s:o, s:b, s:O}", "id", list[i]->id, "time", time, "host",
+		    list[i]->host, "sources", sources, "keep", decisions[i].keep, "reasons",
+		    decisions[i].reasons));
+		if (decisions[i].keep)
+			continue;
+		prune->result->forgotten++;
+		if (!prune->options->dry_run)
+			rc = snapshot_remove(prune->repo, list[i]->id, err);
+	}
+	keep_decisions_free(decisions, count);
+	for (size_t i = 0; i < count; i++)
+		snapshot_free(list[i]);
+	free(list);
+	return rc;
+}
+
+int
+prune_run(struct repository *repo, const struct prune_options *options,
+    struct progress *progress, struct prune_result *result, struct error *err)
+{
+	struct prune_options chosen = *options;
+	struct prune prune = { .repo = repository_view(repo), .options = &chosen,
+		.progress = progress, .result = result };
+	struct claim *claim = NULL;
+	int rc = -1;
+
+	if (chosen.rewrite_percent == 0)
+		chosen.rewrite_percent = PRUNE_REWRITE_DEFAULT;
+	memset(result, 0, sizeof(*result));
+	result->snapshots = json_array();
+	scan_init(&prune.scan, prune.repo, progress);
+	progress_phase(progress, "forget");
+	if (forget_phase(&prune, err) != 0 || delete_phase(&prune, err) != 0)
+		goto out;
+	/* Rewriting stores, so it holds the claim that storing needs. */
+	if (!options->dry_run &&
+	    claim_take(prune.repo, CLAIM_SHARED, "prune", NULL, SHARED_WAIT_S, &claim, err) != 0)
+		goto out;
+	if (mark_phase(&prune, err) != 0)
+		goto out;
+	claim_release(claim);
+	claim = NULL;
+	/* Without a grace period the marks are due at once. */
+	if (options->grace_s == 0 && result->packs_marked > 0 && delete_phase(&prune, err) != 0)
+		goto out;
+	rc = 0;
+out:
+	claim_release(claim);
+	scan_done(&prune.scan);
+	free(prune.use);
+	repository_close(prune.repo);
+	if (rc != 0)
+		prune_result_done(result);
+	return rc;
+}
+
+void
+prune_result_done(struct prune_result *result)
+{
+	json_decref(result->snapshots);
+	result->snapshots = NULL;
+}
