@@ -132,9 +132,10 @@ check_not_writable_by_others(const char *path, FILE *file, struct error *err)
 
 	if (fstat(fileno(file), &st) != 0)
 		return error_sys(err, ERROR_IO, errno, "could not look at '%s'", path);
-	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERROR_CONFIG, "'%s' is not a regular file", path);
-	if ((st.st_mode & S_IWOTH) != 0) {
+	if (S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_CONFIG, "'%s' is a folder, not a file", path);
+	/* /dev/null, for "no file at all", is open to everybody by design. */
+	if (S_ISREG(st.st_mode) && (st.st_mode & S_IWOTH) != 0) {
 		error_set(err, ERROR_CONFIG, "'%s' can be written by everybody", path);
 		return error_hint(err, "chmod o-w '%s'", path);
 	}

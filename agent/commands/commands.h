@@ -1,0 +1,84 @@
+/*
+ * Every sub-command once: dispatch, usage, help and tests come from this table.
+ *
+ *   _(name, arguments, least, most, options, main, sentence)
+ *
+ * A command works without a running agent, on the same repository.
+ */
+#ifndef HOLDFAST_AGENT_COMMANDS_COMMANDS_H
+#define HOLDFAST_AGENT_COMMANDS_COMMANDS_H
+
+#include <stddef.h>
+
+#include "agent/commands/command_line.h"
+#include "shared/error.h"
+
+struct session;
+
+/* Returns an exit status (enum exit_status), or -1 with err. */
+typedef int command_fn(struct session *session, struct error *err);
+
+struct command {
+	const char *name;
+	const char *arguments; /* as the usage shows them */
+	size_t argument_min, argument_max;
+	const struct option_spec *options; /* or NULL */
+	command_fn *main;
+	const char *sentence;
+};
+
+#define COMMAND_ANY ((size_t)-1)
+
+/* clang-format off */
+#define COMMANDS(_) \
+	_("init",      "",               0, 0, NULL,              init_main, \
+	    "make the repository, and its passphrase in the state folder") \
+	_("backup",    "PATH...",        1, COMMAND_ANY, backup_options, backup_main, \
+	    "back folders or files up into one new snapshot") \
+	_("restore",   "ID [PATH...]",   1, COMMAND_ANY, restore_options, restore_main, \
+	    "write a snapshot, or only the given paths of it, below a folder") \
+	_("snapshots", "",               0, 0, json_options,      snapshots_main, \
+	    "list the snapshots") \
+	_("ls",        "ID [PATH]",      1, 2, json_options,      ls_main, \
+	    "list a folder of a snapshot") \
+	_("cat",       "ID PATH",        2, 2, NULL,              cat_main, \
+	    "write a file of a snapshot to the standard output") \
+	_("archive",   "ID [PATH]",      1, 2, archive_options,   archive_main, \
+	    "write a snapshot, or a folder of it, as an archive") \
+	_("forget",    "ID...",          1, COMMAND_ANY, json_options, forget_main, \
+	    "forget snapshots; their data stays until prune removes it") \
+	_("check",     "",               0, 0, check_options,     check_main, \
+	    "check that all that the snapshots need is there and whole") \
+	_("prune",     "",               0, 0, prune_options,     prune_main, \
+	    "forget snapshots that no rule keeps, remove data that none needs") \
+	_("key",       "show|change",    1, 1, key_options,       key_main, \
+	    "show the passphrase, or replace it") \
+	_("token",     "add NAME|list|revoke NAME", 1, 2, token_options, token_main, \
+	    "make, list and revoke the tokens of clients") \
+	_("config",    "show|check",     1, 1, config_options,    config_main, \
+	    "show all settings with where each comes from, or only check them") \
+	_("help",      "[COMMAND]",      0, 1, NULL,              help_main, \
+	    "show what there is, or how one command is used") \
+	_("version",   "",               0, 0, NULL,              version_main, \
+	    "show the version")
+/* clang-format on */
+
+extern const struct option_spec backup_options[], restore_options[], json_options[],
+    archive_options[], check_options[], prune_options[], key_options[], token_options[],
+    config_options[];
+
+command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
+    forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,
+    version_main;
+
+/* Run in the foreground as the agent. */
+command_fn serve_main;
+
+extern const struct command commands_table[];
+extern const size_t commands_count;
+const struct command *command_find(const char *name);
+
+/* The whole program: parse, do, report.  Returns the exit status. */
+int commands_run(int argc, char *const *argv);
+
+#endif

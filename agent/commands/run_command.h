@@ -1,0 +1,41 @@
+/*
+ * Commands that do what a run does: backup, restore, check, prune.  The same table of kinds
+ * checks and executes them as in the agent; here the operator's rights are those of the system.
+ */
+#ifndef HOLDFAST_AGENT_COMMANDS_RUN_COMMAND_H
+#define HOLDFAST_AGENT_COMMANDS_RUN_COMMAND_H
+
+#include <jansson.h>
+
+#include "agent/commands/session.h"
+#include "agent/jobs/runs_kinds.h"
+
+struct run_command {
+	enum run_kind kind;
+	json_t *arguments; /* borrowed */
+	/* Tell the result to people; not called with --json. */
+	void (*print)(const struct run_result *result, double seconds);
+	/* For a restore, or NULL; not called with --json. */
+	void (*each)(void *arg, enum restore_action action, const char *path);
+};
+
+/* Execute with progress on a terminal, losses on standard error, the result on standard output
+ * and a row in the log.  Returns the exit status, or -1. */
+int run_command(struct session *session, const struct run_command *command, struct error *err);
+
+/* A path of the command line as an argument: absolute, and printable if it is no UTF-8. */
+json_t *run_path_argument(const char *path, struct error *err);
+/* A list option as an array; ERROR_USAGE if one of them is no UTF-8. */
+int run_list_argument(const struct session *session, const char *option, json_t *array,
+    struct error *err);
+/* Numbers of options; ERROR_USAGE.  Sets nothing if the option is not given. */
+int run_number_argument(const struct session *session, const char *option, json_t *arguments,
+    const char *name, struct error *err);
+/* Flags are set to value if they are given. */
+void run_flag_argument(const struct session *session, const char *option, json_t *arguments,
+    const char *name, bool value);
+/* Texts that the run checks itself ("7d", "64M", a rule). */
+void run_text_argument(const struct session *session, const char *option, json_t *arguments,
+    const char *name);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * The agent: everything is opened in the order in which it is needed, and closed backwards.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/actionlog/actionlog.h"
+#include "agent/commands/commands.h"
+#include "agent/commands/passphrase.h"
+#include "agent/commands/session.h"
+#include "agent/commands/state_folder.h"
+#include "agent/http/server.h"
+#include "agent/http/tokens.h"
+#include "agent/jobs/runs.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+
+/* Requests that are being worked on get so long to be answered. */
+#define DRAIN_MS 5000
+/* After this long a stop is no longer waited for: what still runs is aborted. */
+#define STOP_BOUND_S 60
+
+struct agent {
+	int lock_fd;
+	struct storage *storage;
+	struct actionlog *log;
+	struct tokens *tokens;
+	struct runs *runs;
+	struct http *http;
+};
+
+static void
+warn_about_passphrase(const char *path)
+{
+	fprintf(stderr,
+	    "holdfastd: the repository is new; its passphrase is in '%s'.\n"
+	    "           KEEP A COPY OF IT ELSEWHERE: without it no backup can ever be read.\n",
+	    path);
+}
+
+/* The repository, made if there is none yet. */
+static int
+open_repository(struct session *session, struct agent *agent, struct error *err)
+{
+	const struct config *config = session->config;
+	char *passphrase = NULL, *path = passphrase_path(config);
+	bool made = false;
+	int found, rc = -1;
+
+	if (storage_open(config->repository, true, &agent->storage, err) != 0)
+		goto out;
+	found = repository_exists(agent->storage, err);
+	if (found < 0)
+		goto out;
+	if (found == 0) {
+		if (passphrase_for_new(config, &passphrase, &made, err) != 0 ||
+		    repository_init(agent->storage, passphrase, err) != 0)
+			goto out;
+		log_event(LOG_LEVEL_INFO, "repository-made", json_pack("{s:s}", "repository",
+		    storage_url(agent->storage)));
+		warn_about_passphrase(path);
+	}
+	if (passphrase_open_repository(config, agent->storage, false, &session->repo, NULL, NULL,
+	    err) != 0)
+		goto out;
+	agent->storage = NULL; /* the repository's from here on */
+	rc = 0;
+out:
+	passphrase_free(passphrase);
+	free(path);
+	return rc;
+}
+
+static int
+open_log(struct session *session, struct agent *agent, struct error *err)
+{
+	if (actionlog_open(session->config->state, session->config->name, &agent->log, err) != 0)
+		return -1;
+	if (actionlog_notice(agent->log) != NULL)
+		log_event(LOG_LEVEL_ERROR, "log-damaged", json_pack("{s:s}", "message",
+		    actionlog_notice(agent->log)));
+	return 0;
+}
+
+static int
+open_tokens(struct session *session, struct agent *agent, struct error *err)
+{
+	bool made_first = false;
+
+	if (tokens_open(session->config->state, &agent->tokens, &made_first, err) != 0)
+		return -1;
+	if (made_first)
+		fprintf(stderr, "holdfastd: the first token (role admin) is in '%s/token'\n",
+		    session->config->state);
+	return 0;
+}
+
+static int
+start(struct session *session, struct agent *agent, struct error *err)
+{
+	const struct config *config = session->config;
+	struct http_services services;
+
+	if (config_verify(config, err) != 0 || state_folder_make(config->state, err) != 0 ||
+	    state_folder_lock(config->state, &agent->lock_fd, err) != 0 ||
+	    open_repository(session, agent, err) != 0 || open_log(session, agent, err) != 0 ||
+	    open_tokens(session, agent, err) != 0 ||
+	    runs_open(config, session->repo, agent->log, &agent->runs, err) != 0)
+		return -1;
+	services = (struct http_services){ .config = config, .repo = session->repo,
+		.log = agent->log, .runs = agent->runs, .tokens = agent->tokens };
+	return http_start(&services, &agent->http, err);
+}
+
+static void
+announce(const struct agent *agent)
+{
+	for (size_t i = 0; i < http_address_count(agent->http); i++)
+		printf("listening on %s\n", http_address(agent->http, i));
+	fflush(stdout);
+	log_event(LOG_LEVEL_INFO, "started", json_pack("{s:i, s:s}", "pid", (int)getpid(),
+	    "version", PACKAGE_VERSION));
+}
+
+/* A second signal, or a stop that takes too long, ends the process at once. */
+static void *
+watch_stop(void *arg)
+{
+	struct timespec bound = { STOP_BOUND_S, 0 };
+	int signal_number;
+
+	do {
+		signal_number = sigtimedwait(arg, NULL, &bound);
+	} while (signal_number < 0 && errno == EINTR);
+	log_event(LOG_LEVEL_WARN, "stopped-at-once", json_pack("{s:s}", "reason",
+	    signal_number < 0 ? "the stop took too long" : "a second signal"));
+	_exit(EXIT_FAILED);
+}
+
+static void
+stop(struct session *session, struct agent *agent)
+{
+	http_stop(agent->http, DRAIN_MS);
+	runs_close(agent->runs);
+	tokens_close(agent->tokens);
+	actionlog_close(agent->log);
+	repository_close(session->repo);
+	session->repo = NULL;
+	storage_close(agent->storage);
+	/* The folder is free for the next agent only now. */
+	if (agent->lock_fd >= 0)
+		close(agent->lock_fd);
+}
+
+int
+serve_main(struct session *session, struct error *err)
+{
+	struct agent agent = { .lock_fd = -1 };
+	pthread_t watcher;
+	sigset_t signals;
+	int number = 0, rc;
+
+	/* Blocked in every thread that is started from here on; taken by sigwait alone. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+	rc = start(session, &agent, err);
+	if (rc == 0) {
+		announce(&agent);
+		sigwait(&signals, &number);
+		log_event(LOG_LEVEL_INFO, "stopping", json_pack("{s:s}", "signal",
+		    strsignal(number)));
+		if (pthread_create(&watcher, NULL, watch_stop, &signals) == 0)
+			pthread_detach(watcher);
+	}
+	stop(session, &agent);
+	if (rc == 0)
+		log_event(LOG_LEVEL_INFO, "stopped", NULL);
+	return rc == 0 ? EXIT_OK : -1;
+}
