@@ -20,7 +20,7 @@ measure_memory() {
 		add_row "peak memory, restore" MiB restore.memory
 	fi
 	blobs=$("$HOLDFASTD" --repository "$(repository_of holdfast)" \
-		--state "$(repository_of holdfast).state" check --json | jq .blobs)
+		--state "$(repository_of holdfast).state" check --json | jq -e .result.blobs)
 	limit=$(awk "BEGIN { print 64 * 1024 + 48 * $blobs / 1024 }")
 	add_sample memory.limit/holdfast "$limit"
 	add_sample memory.own/holdfast "$own"
