@@ -5,6 +5,8 @@
  * the colon, several lengths.  It lends us the parsed parts as pointers into the block of bytes
  * that the client sent, though, so every byte between the method and the end of the header can
  * be accounted for: what the parser skipped, joined or cut off shows as a gap.
+ * One thing cannot be seen: a NUL in the place of the CR before a LF.  The line ends there for
+ * the library and for us, and no header in it is lost.
  */
 #ifndef HOLDFAST_AGENT_HTTP_STRICT_H
 #define HOLDFAST_AGENT_HTTP_STRICT_H
