@@ -61,11 +61,15 @@ session_log(struct session *session, struct action *action)
 	char *command, *origin;
 	struct error err = ERROR_INIT;
 	struct stat st;
+	bool has_verb;
 
 	/* On a machine that only restores there is no state folder, and no log. */
 	if (stat(session->config->state, &st) != 0 || !S_ISDIR(st.st_mode))
 		return;
-	command = mem_printf("holdfastd %s", session->line.command->name);
+	/* "token add": the verb says what was done. */
+	has_verb = strchr(session->line.command->arguments, '|') != NULL;
+	command = mem_printf("holdfastd %s%s%s", session->line.command->name, has_verb ? " " : "",
+	    has_verb ? session->line.arguments[0] : "");
 	origin = mem_printf("cli uid:%u", (unsigned)getuid());
 	action->command = command;
 	action->origin = origin;

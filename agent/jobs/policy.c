@@ -125,7 +125,8 @@ policy_source(const struct config *config, enum policy_rights rights, const char
 			sys = errno;
 		if (sys == ENOENT || sys == ENOTDIR || sys == ENAMETOOLONG) {
 			error_set(err, ERROR_NOT_FOUND, "no such folder '%.300s'", path);
-			error_hint(err, "the path is looked up on the agent's machine");
+			if (rights == POLICY_REMOTE)
+				error_hint(err, "the path is looked up on the agent's machine");
 		} else {
 			error_sys(err, ERROR_IO, sys, "could not reach '%.300s'", path);
 		}
