@@ -54,10 +54,16 @@ value() {
 	tr ' ' '\n' <<<"${samples[$1]}" | median
 }
 
+# seconds BEGAN ENDED: between two values of ${EPOCHREALTIME/./}.
+seconds() {
+	awk "BEGIN { print ($2 - $1) / 1e6 }"
+}
+
 # measure_run MEASURE PROGRAM COMMAND...: run it; its seconds become a sample of MEASURE, its
 # largest process' peak memory (KiB) one of MEASURE.memory.  Its output is shown if it fails.
+# When it began is left in $began.
 measure_run() {
-	local measure=$1 program=$2 began ended status=0
+	local measure=$1 program=$2 ended status=0
 	shift 2
 	sync
 	# shellcheck disable=SC2163 # the name of a function
@@ -71,7 +77,7 @@ measure_run() {
 		cat "$work/output" >&2
 		exit 1
 	fi
-	add_sample "$measure/$program" "$(awk "BEGIN { print ($ended - $began) / 1e6 }")"
+	add_sample "$measure/$program" "$(seconds "$began" "$ended")"
 	add_sample "$measure.memory/$program" "$(tail -n 1 "$work/time")"
 }
 
