@@ -126,7 +126,8 @@ stream_open(struct stream *stream, struct error *err)
 			code = archive_write_set_format_option(archive, "zip", "hdrcharset",
 			    "UTF-8");
 	} else {
-		code = archive_write_set_format_pax_restricted(archive);
+		/* The restricted form leaves fractions of seconds out where it needs no header. */
+		code = archive_write_set_format_pax(archive);
 		/* libarchive would write each attribute twice. */
 		if (code == ARCHIVE_OK)
 			code = archive_write_set_format_option(archive, "pax", "xattrheader",

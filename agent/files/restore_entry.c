@@ -161,11 +161,25 @@ same_xattrs(int fd, const struct entry *entry)
 	return same;
 }
 
+bool
+restore_same_attributes(const struct restore *r, int fd, const struct entry *entry,
+    const struct stat *st)
+{
+	bool mode = entry->kind == ENTRY_SYMLINK || (st->st_mode & 07777) == entry->mode;
+
+	if (!mode || !same_time(&st->st_mtim, &entry->mtime))
+		return false;
+	if (r->policy.owner && (st->st_uid != entry->uid || st->st_gid != entry->gid))
+		return false;
+	return same_xattrs(fd, entry);
+}
+
 /* By size and time; under overwrite, which is asked for to mend things, by everything. */
 static bool
 is_same(struct restore *r, int dir_fd, const struct entry *entry, const struct stat *st)
 {
 	struct error err = ERROR_INIT;
+	struct stat now;
 	bool same;
 	int fd;
 
@@ -177,18 +191,14 @@ is_same(struct restore *r, int dir_fd, const struct entry *entry, const struct s
 		return false;
 	if (r->options->conflict != CONFLICT_OVERWRITE)
 		return true;
-	if (r->policy.owner && (st->st_uid != entry->uid || st->st_gid != entry->gid))
-		return false;
-	if (entry->kind == ENTRY_SYMLINK)
-		return true;
-	if ((st->st_mode & 07777) != entry->mode)
-		return false;
-	if (entry->kind != ENTRY_FILE)
-		return true;
-	fd = openat(dir_fd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(dir_fd, entry->name, (entry->kind == ENTRY_FILE ? O_RDONLY : O_PATH) |
+	    O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	same = same_xattrs(fd, entry) && restore_content_compare(r, entry, fd, &err) == 1;
+	same = fstat(fd, &now) == 0 && now.st_dev == st->st_dev && now.st_ino == st->st_ino &&
+	    restore_same_attributes(r, fd, entry, st);
+	if (same && entry->kind == ENTRY_FILE)
+		same = restore_content_compare(r, entry, fd, &err) == 1;
 	close(fd);
 	return same;
 }

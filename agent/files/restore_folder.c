@@ -427,6 +427,7 @@ folder_meet(struct restore *r, int parent_fd, struct restore_folder *folder,
 		folder->inherits_acl = has_default_acl(folder->fd);
 		if (!r->options->dry_run)
 			restore_remove_leftovers(r, folder->fd);
+		wins = wins && !restore_same_attributes(r, folder->fd, entry, st);
 		restore_did(r, wins ? RESTORE_REPLACE : RESTORE_SAME, folder, NULL);
 		return 0;
 	}

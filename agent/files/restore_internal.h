@@ -203,6 +203,9 @@ int restore_content_compare(struct restore *r, const struct entry *entry, int fd
 /* What is to be done with an entry of which another may be there.  0, or -1. */
 int restore_decide(struct restore *r, int fd, const struct entry *entry,
     enum restore_action *ret, struct stat *ret_there, struct error *err);
+/* Has what is open in fd this owner, mode, time and these attributes? */
+bool restore_same_attributes(const struct restore *r, int fd, const struct entry *entry,
+    const struct stat *st);
 /* NAME.restored-N that is free; fails after many. */
 int restore_side_name(int fd, const char *name, char out[RESTORE_NAME_SIZE], struct error *err);
 void restore_item_write(struct restore *r, struct restore_item *item);
