@@ -58,7 +58,7 @@
 	    "HOLDFAST_PASSPHRASE_FILE", \
 	    "file whose first line opens the repository; not accessible to others; default: " \
 	    "passphrase in the state folder") \
-	_("repository", "compression", INTEGER, compression, "3", 1, 19, "", \
+	_("repository", "compression", INTEGER, compression, "2", 1, 19, "", \
 	    "zstd level; higher is smaller and slower") \
 	_("repository", "threads", INTEGER, threads, "0", 0, 256, "", \
 	    "threads of one run; 0: one per core") \

@@ -20,6 +20,7 @@ struct damage {
 	char *problem;
 	json_t *snapshots, *paths;
 	uint64_t path_total;
+	bool only_if_needed; /* no damage unless some snapshot needs it */
 };
 
 struct check {
@@ -49,7 +50,7 @@ add_damage(struct check *check, const char *object, const char *problem)
 	MEM_GROW(check->damages, check->damage_count, check->damage_cap);
 	damage = &check->damages[check->damage_count++];
 	*damage = (struct damage){ mem_strdup(object), mem_strdup(problem), json_array(),
-		json_array(), 0 };
+		json_array(), 0, false };
 	check->result->errors++;
 	pthread_mutex_unlock(&check->lock);
 	return number;
@@ -290,9 +291,14 @@ check_index(struct check *check, struct error *err)
 	if (suspect && (repository_refresh(repo, err) != 0 ||
 	    repository_load_index(repo, err) != 0))
 		return -1;
-	for (size_t i = 0; i < repo->pack_count && suspect; i++)
-		if (pack_problem(check, &repo->packs[i], &why))
-			report_bad_pack(check, &repo->packs[i].id, &why);
+	for (size_t i = 0; i < repo->pack_count && suspect; i++) {
+		if (!pack_problem(check, &repo->packs[i], &why))
+			continue;
+		report_bad_pack(check, &repo->packs[i].id, &why);
+		/* A writer that lost its claim may have indexed packs that were removed meanwhile; new
+		 * backups do not rely on them, and prune drops them from the index. */
+		check->damages[check->damage_count - 1].only_if_needed = true;
+	}
 	return 0;
 }
 
@@ -393,6 +399,14 @@ take_damages(struct check *check)
 	for (size_t i = 0; i < check->damage_count; i++) {
 		struct damage *damage = &check->damages[i];
 
+		if (damage->only_if_needed && damage->path_total == 0) {
+			check->result->errors--;
+			json_decref(damage->snapshots);
+			json_decref(damage->paths);
+			free(damage->object);
+			free(damage->problem);
+			continue;
+		}
 		json_array_append_new(check->result->damage, json_pack(
 		    "{s:s, s:s, s:o, s:o, s:I}", "object", damage->object, "problem",
 		    damage->problem, "snapshots", damage->snapshots, "paths", damage->paths,
@@ -417,6 +431,7 @@ check_run(struct repository *repo, const struct check_options *options,
 	progress_phase(progress, "index");
 	/* A view of its own: what is checked is what is stored, not what is remembered. */
 	if (repository_refresh(check.repo, err) != 0 ||
+	    repository_note_missing(check.repo, err) != 0 ||
 	    repository_load_index(check.repo, err) != 0 || check_index(&check, err) != 0 ||
 	    object_names_read(check.repo->storage, "packs", &check.packs, err) != 0)
 		goto out;

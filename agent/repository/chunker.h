@@ -16,7 +16,7 @@
  * Small chunks keep what a change adds small; frames, not chunks, are compressed, so
  * small chunks cost no compression, only 48 bytes of memory each while a backup runs.
  */
-#define CHUNK_MIN (32u << 10)
+#define CHUNK_MIN (64u << 10)
 #define CHUNK_TARGET (128u << 10)
 #define CHUNK_MAX (512u << 10)
 

@@ -14,6 +14,7 @@
 #include "shared/text.h"
 
 #define CLAIM_FOLDER "claims"
+#define REMOVE_TRIES 3
 
 struct claim {
 	struct repository *repo;
@@ -235,9 +236,12 @@ remove_claim(struct claim *claim)
 {
 	struct error ignored; /* it heals anyway, once this process is gone */
 	char name[64];
+	int rc = -1;
 
 	sealed_json_name(CLAIM_FOLDER, &claim->id, name);
-	(void)storage_remove(claim->repo->storage, name, &ignored);
+	/* That may be long: until then it would keep others waiting for nobody. */
+	for (int try = 0; try < REMOVE_TRIES && rc != 0; try++)
+		rc = storage_remove(claim->repo->storage, name, &ignored);
 }
 
 /* Write ours, then look for others': of two that do so at once, each sees the other. */

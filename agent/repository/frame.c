@@ -31,17 +31,65 @@ frame_coder_free(struct frame_coder *coder)
 	free(coder);
 }
 
-int
-frame_encode(struct frame_coder *coder, const void *plain, size_t len, struct buffer *ret,
-    struct error *err)
+/* Starts of common compressed formats. */
+static const struct {
+	const char *bytes;
+	size_t len;
+} dense_marks[] = {
+	{ "\x1f\x8b\x08", 3 },       /* gzip */
+	{ "\x89PNG", 4 },
+	{ "\xff\xd8\xff", 3 },       /* JPEG */
+	{ "PK\x03\x04", 4 },          /* zip */
+	{ "\x28\xb5\x2f\xfd", 4 },  /* zstd */
+	{ "\xfd" "7zXZ", 5 },
+	{ "BZh", 3 },
+	{ "wOF2", 4 },
+};
+
+/* A sample of four runs from all over; from so many bytes on it tells enough. */
+#define SAMPLE_RUN 1024
+#define SAMPLE_RUNS 4
+#define SAMPLE (SAMPLE_RUN * SAMPLE_RUNS)
+#define SAMPLED_FROM (2 * SAMPLE)
+
+bool
+frame_is_dense(const uint8_t *data, size_t len)
 {
-	size_t bound = ZSTD_compressBound(len), n;
+	uint16_t counts[256] = { 0 };
+	uint64_t squares = 0;
+
+	if (len < SAMPLED_FROM) {
+		for (size_t i = 0; i < ARRAY_LEN(dense_marks); i++)
+			if (len > dense_marks[i].len &&
+			    memcmp(data, dense_marks[i].bytes, dense_marks[i].len) == 0)
+				return true;
+		return false;
+	}
+	for (size_t run = 0; run < SAMPLE_RUNS; run++) {
+		const uint8_t *p = data + (len - SAMPLE_RUN) / (SAMPLE_RUNS - 1) * run;
+
+		for (size_t i = 0; i < SAMPLE_RUN; i++)
+			counts[p[i]]++;
+	}
+	for (size_t i = 0; i < 256; i++)
+		squares += (uint64_t)counts[i] * counts[i];
+	/* Evenly spread values give SAMPLE + SAMPLE^2 / 256; text gives several times that. */
+	return squares * 100 < (SAMPLE + (uint64_t)SAMPLE * SAMPLE / 256) * 108;
+}
+
+int
+frame_encode(struct frame_coder *coder, const void *plain, size_t len, bool dense,
+    struct buffer *ret, struct error *err)
+{
+	size_t bound = dense ? len : ZSTD_compressBound(len), n = len;
 
 	if (coder->compress == NULL && (coder->compress = ZSTD_createCCtx()) == NULL)
 		return error_set(err, ERROR_INTERNAL, "could not start zstd: no memory");
 	buffer_clear(ret);
 	buffer_reserve(ret, 1 + bound);
-	n = ZSTD_compressCCtx(coder->compress, ret->data + 1, bound, plain, len, coder->level);
+	if (!dense)
+		n = ZSTD_compressCCtx(coder->compress, ret->data + 1, bound, plain, len,
+		    coder->level);
 	if (ZSTD_isError(n))
 		return error_set(err, ERROR_INTERNAL, "could not compress a frame: %s",
 		    ZSTD_getErrorName(n));

@@ -7,6 +7,7 @@
 #ifndef HOLDFAST_AGENT_REPOSITORY_FRAME_H
 #define HOLDFAST_AGENT_REPOSITORY_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,16 +26,23 @@
 
 enum frame_codec { FRAME_STORED = 0, FRAME_ZSTD = 1 };
 
-#define FRAME_LEVEL_DEFAULT 3
+/* On mixed files level 2 is smaller than what `tar | zstd -3` makes of them, at two thirds of its time. */
+#define FRAME_LEVEL_DEFAULT 2
 
 struct frame_coder;
 
 struct frame_coder *frame_coder_new(int level);
 void frame_coder_free(struct frame_coder *coder);
 
-/* Replace ret by the payload of these plain bytes. */
-int frame_encode(struct frame_coder *coder, const void *plain, size_t len, struct buffer *ret,
-    struct error *err);
+/*
+ * Whether bytes are compressed (or encrypted) already, so that trying again gains nothing: by how evenly the
+ * values of a sample are spread, of short ones by the mark at their start.  A wrong answer costs space or time, never data.
+ */
+bool frame_is_dense(const uint8_t *data, size_t len);
+
+/* Replace ret by the payload of these plain bytes; dense ones are stored as they are. */
+int frame_encode(struct frame_coder *coder, const void *plain, size_t len, bool dense,
+    struct buffer *ret, struct error *err);
 /* Exactly plain_len bytes into plain; anything else is ERROR_CORRUPT. */
 int frame_decode(struct frame_coder *coder, const uint8_t *payload, size_t len, void *plain,
     size_t plain_len, struct error *err);

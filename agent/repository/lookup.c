@@ -5,6 +5,7 @@
  * backup asks, everything is loaded into one table.  If an index file is damaged or gone, the packs that
  * no good file covers are read from their own directories, so that nothing depends on the index.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,30 +41,97 @@ reset_index(struct repository *repo)
 	repo->pages_read = 0;
 	repo->rescued = false;
 	blob_table_done(&repo->table);
+	blob_table_done(&repo->pack_numbers);
+}
+
+static struct bad_pack *
+find_bad_pack(const struct repository *repo, const struct object_id *id)
+{
+	for (size_t i = 0; i < repo->bad_pack_count; i++)
+		if (memcmp(repo->bad_packs[i].id.bytes, id->bytes, OBJECT_ID_SIZE) == 0)
+			return &repo->bad_packs[i];
+	return NULL;
+}
+
+static void
+add_bad_pack(struct repository *repo, const struct object_id *id, bool missing)
+{
+	MEM_GROW(repo->bad_packs, repo->bad_pack_count, repo->bad_pack_cap);
+	repo->bad_packs[repo->bad_pack_count++] = (struct bad_pack){ *id, missing };
+}
+
+static struct blob_id
+pack_key(const struct object_id *id)
+{
+	struct blob_id key = { { 0 } };
+
+	memcpy(key.bytes, id->bytes, OBJECT_ID_SIZE);
+	return key;
+}
+
+static bool
+find_pack(const struct repository *repo, const struct object_id *id, uint32_t *ret)
+{
+	struct blob_id key = pack_key(id);
+	struct blob_location at;
+
+	if (blob_table_find(&repo->pack_numbers, &key, &at) == 0)
+		return false;
+	*ret = at.frame;
+	return true;
 }
 
 static uint32_t
 add_pack(struct repository *repo, const struct object_id *id, uint64_t size, enum pack_kind kind)
 {
+	struct blob_location at = { .frame = (uint32_t)repo->pack_count };
+	struct blob_id key = pack_key(id);
+
 	MEM_GROW(repo->packs, repo->pack_count, repo->pack_cap);
-	repo->packs[repo->pack_count] = (struct pack_info){ .id = *id, .size = size, .kind = kind };
+	repo->packs[repo->pack_count] = (struct pack_info){ .id = *id, .size = size, .kind = kind,
+		.bad = find_bad_pack(repo, id) != NULL };
+	blob_table_insert(&repo->pack_numbers, &key, &at, 0);
 	return (uint32_t)repo->pack_count++;
 }
 
 static void
 add_frame(struct repository *repo, uint32_t pack, uint32_t offset, uint32_t stored_len,
-    uint32_t plain_len)
+    uint32_t plain_len, bool again)
 {
 	MEM_GROW(repo->frames, repo->frame_count, repo->frame_cap);
 	repo->frames[repo->frame_count++] = (struct frame_info){ .pack = pack, .offset = offset,
-		.stored_len = stored_len, .plain_len = plain_len };
+		.stored_len = stored_len, .plain_len = plain_len, .again = again };
+}
+
+/* How little a place is to be relied on: less is better. */
+static unsigned
+place_rank(const struct repository *repo, const struct blob_location *at)
+{
+	const struct pack_info *pack = &repo->packs[repo->frames[at->frame].pack];
+
+	return pack->bad ? 2 : pack->marked ? 1 : 0;
+}
+
+/* Of a blob that lies in several packs, the place that is best to rely on counts. */
+static void
+add_entry(struct repository *repo, const struct blob_id *id, const struct blob_location *at)
+{
+	struct blob_location old;
+	int replace = 0;
+
+	if (blob_table_find(&repo->table, id, &old) == 1)
+		replace = place_rank(repo, at) < place_rank(repo, &old);
+	blob_table_insert(&repo->table, id, at, replace);
 }
 
 /* Takes the file over. */
 static void
 add_file(struct repository *repo, struct index_file *file)
 {
-	uint32_t first_pack = (uint32_t)repo->pack_count;
+	struct {
+		uint32_t number;
+		bool again;
+	} *packs = mem_calloc(file->pack_count, sizeof(*packs));
 	size_t cap = repo->file_cap;
 
 	MEM_GROW(repo->files, repo->file_count, repo->file_cap);
@@ -72,11 +140,21 @@ add_file(struct repository *repo, struct index_file *file)
 		    sizeof(*repo->first_frames));
 	repo->first_frames[repo->file_count] = (uint32_t)repo->frame_count;
 	repo->files[repo->file_count++] = file;
-	for (size_t p = 0; p < file->pack_count; p++)
-		add_pack(repo, &file->packs[p].id, file->packs[p].size, file->packs[p].kind);
-	for (size_t f = 0; f < file->frame_count; f++)
-		add_frame(repo, first_pack + file->frames[f].pack, file->frames[f].offset,
-		    file->frames[f].stored_len, file->frames[f].plain_len);
+	/* Two files name the same pack when a prune was cut off while it replaced one by the other: as
+	 * two packs, one of them would look as if nobody needed it. */
+	for (size_t p = 0; p < file->pack_count; p++) {
+		packs[p].again = find_pack(repo, &file->packs[p].id, &packs[p].number);
+		if (!packs[p].again)
+			packs[p].number = add_pack(repo, &file->packs[p].id, file->packs[p].size,
+			    file->packs[p].kind);
+	}
+	for (size_t f = 0; f < file->frame_count; f++) {
+		const struct index_frame *frame = &file->frames[f];
+
+		add_frame(repo, packs[frame->pack].number, frame->offset, frame->stored_len,
+		    frame->plain_len, packs[frame->pack].again);
+	}
+	free(packs);
 	/* The pages still need the numbers of frames and their lengths, but no pack. */
 	free(file->packs);
 	file->packs = NULL;
@@ -108,15 +186,6 @@ add_bad_file(struct repository *repo, const struct object_id *id)
 	repo->bad_files[repo->bad_file_count++] = *id;
 }
 
-static bool
-knows_pack(const struct repository *repo, const struct object_id *id)
-{
-	for (size_t i = 0; i < repo->pack_count; i++)
-		if (memcmp(repo->packs[i].id.bytes, id->bytes, OBJECT_ID_SIZE) == 0)
-			return true;
-	return false;
-}
-
 /* The blobs of one pack, from its own directory. */
 static void
 add_directory(struct repository *repo, const struct pack_directory *directory)
@@ -127,12 +196,12 @@ add_directory(struct repository *repo, const struct pack_directory *directory)
 		const struct pack_frame *frame = &directory->frames[f];
 		struct blob_location at = { .frame = (uint32_t)repo->frame_count };
 
-		add_frame(repo, pack, frame->offset, frame->stored_len, frame->plain_len);
+		add_frame(repo, pack, frame->offset, frame->stored_len, frame->plain_len, false);
 		for (size_t b = 0; b < frame->blob_count; b++) {
 			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
 
 			at.len = blob->len;
-			blob_table_insert(&repo->table, &blob->id, &at, 0);
+			add_entry(repo, &blob->id, &at);
 			at.offset += blob->len;
 		}
 	}
@@ -147,11 +216,12 @@ rescue_packs(struct repository *repo, struct error *err)
 	struct pack_directory *directory;
 	struct object_id id;
 	struct error ignored;
+	uint32_t number;
 
 	if (object_names_read(repo->storage, "packs", &names, err) != 0)
 		return -1;
 	for (size_t i = 0; i < names.count; i++) {
-		if (pack_name_parse(names.list[i], &id) != 0 || knows_pack(repo, &id))
+		if (pack_name_parse(names.list[i], &id) != 0 || find_pack(repo, &id, &number))
 			continue;
 		if (pack_read_directory(repo->storage, repo->keys, &id, &directory,
 		    &ignored) != 0)
@@ -250,14 +320,10 @@ load_file(struct repository *repo, size_t number, struct error *err)
 			break;
 		}
 		for (uint32_t i = 0; i < file->pages[page].count; i++) {
-			struct blob_location at = entries[i].location, old;
-			int replace = 0;
+			struct blob_location at = entries[i].location;
 
 			at.frame += repo->first_frames[number];
-			/* A blob that lies in several packs: one that prune has not marked is better. */
-			if (blob_table_find(&repo->table, &entries[i].id, &old) == 1)
-				replace = repo->packs[repo->frames[old.frame].pack].marked;
-			blob_table_insert(&repo->table, &entries[i].id, &at, replace);
+			add_entry(repo, &entries[i].id, &at);
 		}
 	}
 	free(entries);
@@ -297,7 +363,7 @@ fill_place(const struct repository *repo, const struct blob_location *at, struct
 	*ret = (struct blob_place){ .pack = repo->packs[frame->pack].id,
 		.frame_offset = frame->offset, .stored_len = frame->stored_len,
 		.plain_len = frame->plain_len, .offset = at->offset, .len = at->len,
-		.marked = repo->packs[frame->pack].marked };
+		.marked = repo->packs[frame->pack].marked, .bad = repo->packs[frame->pack].bad };
 }
 
 static int
@@ -337,9 +403,10 @@ find_in_pages(struct repository *repo, const struct blob_id *id, struct blob_pla
 {
 	struct index_entry *entries = mem_calloc(INDEX_PAGE_ENTRIES, sizeof(*entries));
 	const struct index_entry *entry;
+	unsigned best = UINT_MAX;
 	int found = 0;
 
-	for (size_t i = repo->files_loaded; i < repo->file_count && found == 0; i++) {
+	for (size_t i = repo->files_loaded; i < repo->file_count && best > 0; i++) {
 		ssize_t page = index_find_page(repo->files[i], id);
 
 		if (page < 0)
@@ -356,7 +423,10 @@ find_in_pages(struct repository *repo, const struct blob_id *id, struct blob_pla
 			struct blob_location at = entry->location;
 
 			at.frame += repo->first_frames[i];
-			fill_place(repo, &at, ret);
+			if (place_rank(repo, &at) < best) {
+				best = place_rank(repo, &at);
+				fill_place(repo, &at, ret);
+			}
 			found = 1;
 		}
 	}
@@ -416,9 +486,81 @@ repository_has_blob(struct repository *repo, const struct blob_id *id)
 	bool there;
 
 	pthread_rwlock_rdlock(&repo->lock);
-	there = find_in_table(repo, id, &place) == 1 && !place.marked;
+	there = find_in_table(repo, id, &place) == 1 && !place.marked && !place.bad;
 	pthread_rwlock_unlock(&repo->lock);
 	return there;
+}
+
+/* Begin the index anew, as far as it was known: places in bad packs give way to others. */
+static int
+rank_anew(struct repository *repo, struct error *err)
+{
+	bool loaded = repo->file_count > 0 && repo->files_loaded == repo->file_count;
+
+	reset_index(repo);
+	if (refresh_locked(repo, err) != 0)
+		return -1;
+	return loaded ? load_locked(repo, err) : 0;
+}
+
+static int
+note_missing_locked(struct repository *repo, struct error *err)
+{
+	struct object_names names;
+	struct object_id id;
+	bool *there, anew = false;
+	size_t kept = 0;
+	uint32_t number;
+
+	if (object_names_read(repo->storage, "packs", &names, err) != 0)
+		return -1;
+	there = mem_calloc(repo->pack_count, sizeof(*there));
+	for (size_t i = 0; i < names.count; i++)
+		if (pack_name_parse(names.list[i], &id) == 0 && find_pack(repo, &id, &number) &&
+		    names.sizes[i] == repo->packs[number].size)
+			there[number] = true;
+	object_names_done(&names);
+	for (size_t i = 0; i < repo->bad_pack_count; i++) {
+		if (repo->bad_packs[i].missing && find_pack(repo, &repo->bad_packs[i].id, &number) &&
+		    there[number])
+			anew = true;
+		else
+			repo->bad_packs[kept++] = repo->bad_packs[i];
+	}
+	repo->bad_pack_count = kept;
+	for (size_t p = 0; p < repo->pack_count; p++) {
+		if (there[p] || find_bad_pack(repo, &repo->packs[p].id) != NULL)
+			continue;
+		add_bad_pack(repo, &repo->packs[p].id, true);
+		anew = true;
+	}
+	free(there);
+	return anew ? rank_anew(repo, err) : 0;
+}
+
+int
+repository_note_missing(struct repository *repo, struct error *err)
+{
+	int rc;
+
+	pthread_rwlock_wrlock(&repo->lock);
+	rc = note_missing_locked(repo, err);
+	pthread_rwlock_unlock(&repo->lock);
+	return rc;
+}
+
+int
+repository_avoid_pack(struct repository *repo, const struct object_id *pack, struct error *err)
+{
+	int rc = 0;
+
+	pthread_rwlock_wrlock(&repo->lock);
+	if (find_bad_pack(repo, pack) == NULL) {
+		add_bad_pack(repo, pack, false);
+		rc = rank_anew(repo, err) == 0 ? 1 : -1;
+	}
+	pthread_rwlock_unlock(&repo->lock);
+	return rc;
 }
 
 int

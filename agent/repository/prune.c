@@ -151,7 +151,8 @@ count_use(struct prune *prune)
 	prune->use = mem_calloc(repo->pack_count, sizeof(*prune->use));
 	pthread_rwlock_rdlock(&repo->lock);
 	for (size_t f = 0; f < repo->frame_count; f++)
-		prune->use[repo->frames[f].pack].total += repo->frames[f].plain_len;
+		if (!repo->frames[f].again)
+			prune->use[repo->frames[f].pack].total += repo->frames[f].plain_len;
 	for (uint32_t n = 0; n < repo->table.count; n++) {
 		struct blob_location at;
 		struct blob_id id;
@@ -179,7 +180,8 @@ survey(struct prune *prune, struct error *err)
 		error_set(err, ERROR_CORRUPT, "nothing was removed: an index file is damaged");
 		return error_hint(err, "see which with: holdfastd check");
 	}
-	if (repository_load_unindexed(repo, err) != 0 || prune_load_marks(repo, err) != 0 ||
+	if (repository_note_missing(repo, err) != 0 ||
+	    repository_load_unindexed(repo, err) != 0 || prune_load_marks(repo, err) != 0 ||
 	    repository_load_index(repo, err) != 0 || find_used(prune, err) != 0)
 		return -1;
 	count_use(prune);
@@ -228,7 +230,10 @@ replace_index(struct repository *repo, const char *name, const struct object_id 
 			continue;
 		rc = pack_read_directory(repo->storage, repo->keys, &file->packs[p].id,
 		    &kept[kept_count], err);
-		if (rc == 0)
+		/* A writer that lost its claim may have indexed what was removed meanwhile. */
+		if (rc != 0 && err->code == ERROR_NOT_FOUND)
+			rc = 0;
+		else if (rc == 0)
 			kept_count++;
 	}
 	if (rc == 0 && affected && kept_count > 0)
@@ -442,7 +447,8 @@ mark_phase(struct prune *prune, struct error *err)
 	for (size_t p = 0; p < repo->pack_count; p++) {
 		const struct pack_use *use = &prune->use[p];
 
-		if (use->marked)
+		/* Of what is lost, nothing can be rewritten. */
+		if (use->marked || (repo->packs[p].bad && use->live > 0))
 			continue;
 		if (use->live == 0) {
 			MEM_GROW(dead, dead_count, dead_cap);

@@ -99,6 +99,7 @@ repository_close(struct repository *repo)
 	repository_trim(repo);
 	frame_cache_free(repo->cache);
 	free(repo->bad_files);
+	free(repo->bad_packs);
 	if (!repo->borrowed) {
 		keys_free(repo->keys);
 		storage_close(repo->storage);
@@ -126,14 +127,46 @@ repository_change_passphrase(struct repository *repo, const char *passphrase, st
 	    passphrase, err);
 }
 
+/* Read a blob at this place and see that it is what its name says. */
+static int
+read_place(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
+    const struct blob_place *place, struct blob_view *ret, struct error *err)
+{
+	char text[BLOB_ID_TEXT_SIZE], name[PACK_NAME_SIZE];
+	struct blob_view view;
+	struct blob_id actual;
+	const uint8_t *frame;
+
+	if (frame_cache_get(repo->cache, place, &view.frame, &frame, err) != 0) {
+		/* Nobody asked for the pack: to the caller that is damage. */
+		if (err->code == ERROR_NOT_FOUND) {
+			pack_name(&place->pack, name);
+			error_set(err, ERROR_CORRUPT, "pack '%s' is missing", name);
+			error_hint(err, "holdfastd check names what else is affected");
+		}
+		return -1;
+	}
+	view.data = frame + place->offset;
+	view.len = place->len;
+	/* Hashed once more: sealing shows that the bytes are as stored, the hash that they are the
+	 * right ones. */
+	blob_hash(repo->keys, kind, view.data, view.len, &actual);
+	if (blob_id_compare(&actual, id) != 0) {
+		blob_release(&view);
+		blob_id_text(id, text);
+		return error_set(err, ERROR_CORRUPT, "blob %.12s does not hold what its name says",
+		    text);
+	}
+	*ret = view;
+	return 0;
+}
+
 int
 repository_read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
     struct blob_view *ret, struct error *err)
 {
-	struct blob_place place;
-	struct blob_view view;
-	const uint8_t *frame;
-	struct blob_id actual;
+	struct blob_place place, other;
+	struct error ignored;
 	char text[BLOB_ID_TEXT_SIZE];
 	int found = repository_find_blob(repo, id, &place, err);
 
@@ -144,20 +177,16 @@ repository_read_blob(struct repository *repo, enum blob_kind kind, const struct 
 		error_set(err, ERROR_CORRUPT, "blob %.12s is missing from the repository", text);
 		return error_hint(err, "holdfastd check names what else is affected");
 	}
-	if (frame_cache_get(repo->cache, &place, &view.frame, &frame, err) != 0)
-		return -1;
-	view.data = frame + place.offset;
-	view.len = place.len;
-	/* Hashed once more: sealing shows that the bytes are as stored, the hash that they are the right ones. */
-	blob_hash(repo->keys, kind, view.data, view.len, &actual);
-	if (blob_id_compare(&actual, id) != 0) {
-		blob_release(&view);
-		blob_id_text(id, text);
-		return error_set(err, ERROR_CORRUPT, "blob %.12s does not hold what its name says",
-		    text);
-	}
-	*ret = view;
-	return 0;
+	if (read_place(repo, kind, id, &place, ret, err) == 0)
+		return 0;
+	/* A later backup may have stored it again in another pack. */
+	if (err->code == ERROR_CORRUPT &&
+	    repository_avoid_pack(repo, &place.pack, &ignored) >= 0 &&
+	    repository_find_blob(repo, id, &other, &ignored) == 1 &&
+	    memcmp(&other.pack, &place.pack, sizeof(place.pack)) != 0 &&
+	    read_place(repo, kind, id, &other, ret, &ignored) == 0)
+		return 0;
+	return -1;
 }
 
 void

@@ -24,11 +24,22 @@ struct pack_info {
 	uint64_t size;
 	enum pack_kind kind;
 	bool marked; /* by prune: still read, but not relied on by new backups */
+	bool bad;    /* see struct bad_pack */
 };
 
 struct frame_info {
 	uint32_t pack; /* number in repo->packs */
 	uint32_t offset, stored_len, plain_len;
+	bool again;    /* a second index file names this pack, so its frames were counted before */
+};
+
+/*
+ * A pack that is not there in its size, or that could not be read: its blobs are looked for
+ * elsewhere first, and no new backup relies on them.
+ */
+struct bad_pack {
+	struct object_id id;
+	bool missing; /* else damaged; one that is there again is good again */
 };
 
 struct repository {
@@ -45,6 +56,9 @@ struct repository {
 	uint32_t *first_frames; /* of each file: where its frames start in `frames` */
 	struct pack_info *packs;
 	size_t pack_count, pack_cap;
+	struct blob_table pack_numbers; /* id, followed by zeros, to number (in location.frame) */
+	struct bad_pack *bad_packs;
+	size_t bad_pack_count, bad_pack_cap;
 	struct frame_info *frames;
 	size_t frame_count, frame_cap;
 	struct blob_table table;  /* every entry of the files loaded so far */
@@ -60,7 +74,7 @@ struct blob_place {
 	struct object_id pack;
 	uint32_t frame_offset, stored_len, plain_len; /* of the frame */
 	uint32_t offset, len;                         /* of the blob within the plain frame */
-	bool marked;
+	bool marked, bad;
 };
 
 /*
@@ -76,6 +90,12 @@ int repository_find_blob(struct repository *repo, const struct blob_id *id,
 int repository_load_index(struct repository *repo, struct error *err);
 /* Whether a new backup may rely on this blob.  Needs a loaded index. */
 bool repository_has_blob(struct repository *repo, const struct blob_id *id);
+/* Look which packs are there, so that no new backup relies on one that is not. */
+int repository_note_missing(struct repository *repo, struct error *err);
+/* A pack could not be read: 1 if its blobs are now looked for elsewhere first, 0 if that was so
+ * before, -1 error. */
+int repository_avoid_pack(struct repository *repo, const struct object_id *pack,
+    struct error *err);
 /* Make packs known that no index file covers. */
 int repository_load_unindexed(struct repository *repo, struct error *err);
 

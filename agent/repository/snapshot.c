@@ -400,6 +400,18 @@ snapshot_publish(struct repository *repo, struct snapshot *snapshot, struct erro
 }
 
 int
+snapshot_withdraw(struct repository *repo, const struct snapshot *snapshot, struct error *err)
+{
+	struct object_id id;
+	char name[64];
+
+	if (object_id_parse(snapshot->id, strlen(snapshot->id), &id) != 0)
+		return error_set(err, ERROR_INTERNAL, "snapshot was not published");
+	sealed_json_name(SNAPSHOT_FOLDER, &id, name);
+	return storage_remove(repo->storage, name, err);
+}
+
+int
 snapshot_remove(struct repository *repo, const char *id_text, struct error *err)
 {
 	struct object_id id;

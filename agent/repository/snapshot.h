@@ -68,6 +68,9 @@ int snapshot_remove(struct repository *repo, const char *id, struct error *err);
  * must be durable and indexed (writer_finish).
  */
 int snapshot_publish(struct repository *repo, struct snapshot *snapshot, struct error *err);
+/* Take a snapshot back that was published just now, and that nobody may have relied on. */
+int snapshot_withdraw(struct repository *repo, const struct snapshot *snapshot,
+    struct error *err);
 
 /* The API's form of a snapshot, also what is sealed in the file; from_json checks everything. */
 json_t *snapshot_to_json(const struct snapshot *snapshot);

@@ -11,6 +11,8 @@
 /* Waiting jobs per worker: enough that nobody idles, few enough to bound memory. */
 #define JOBS_PER_WORKER 2
 #define THREADS_MAX 64
+/* A writer on another host whose lock we cannot see writes more often than that. */
+#define UNFINISHED_OLD_S 3600
 
 struct job {
 	writer_job_fn *run;
@@ -19,7 +21,7 @@ struct job {
 
 struct writer_worker {
 	struct writer *writer;
-	struct frame_builder *builder;
+	struct frame_builder *builder, *dense; /* the latter for what is compressed already */
 	pthread_t thread;
 };
 
@@ -91,7 +93,8 @@ worker_main(void *arg)
 		pthread_cond_broadcast(&writer->changed);
 	}
 	pthread_mutex_unlock(&writer->lock);
-	if (!writer_has_failed(writer) && frame_builder_flush(worker->builder, &err) != 0)
+	if (!writer_has_failed(writer) && (frame_builder_flush(worker->builder, &err) != 0 ||
+	    frame_builder_flush(worker->dense, &err) != 0))
 		writer_fail(writer, &err);
 	return NULL;
 }
@@ -102,10 +105,13 @@ writer_begin(struct repository *repo, const struct writer_options *options, stru
 {
 	unsigned threads = options->threads;
 	struct writer *writer;
+	struct error ignored;
 
-	if (repository_refresh(repo, err) != 0 || prune_load_marks(repo, err) != 0 ||
-	    repository_load_index(repo, err) != 0)
+	if (repository_refresh(repo, err) != 0 || repository_note_missing(repo, err) != 0 ||
+	    prune_load_marks(repo, err) != 0 || repository_load_index(repo, err) != 0)
 		return -1;
+	/* What killed writers left behind.  If it cannot be removed, that is no reason not to store. */
+	(void)storage_sweep(repo->storage, UNFINISHED_OLD_S, &ignored);
 	if (threads == 0)
 		threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	if (threads < 1)
@@ -121,17 +127,20 @@ writer_begin(struct repository *repo, const struct writer_options *options, stru
 	blob_table_init(&writer->table);
 	writer->queue_cap = (size_t)threads * JOBS_PER_WORKER;
 	writer->queue = mem_calloc(writer->queue_cap, sizeof(*writer->queue));
-	writer->meta = frame_builder_new(repo, writer->set, PACK_META, options->level,
+	writer->meta = frame_builder_new(repo, writer->set, PACK_META, false, options->level,
 	    !options->no_verify);
 	writer->workers = mem_calloc(threads, sizeof(*writer->workers));
 	for (unsigned i = 0; i < threads; i++) {
 		struct writer_worker *worker = &writer->workers[i];
 
 		worker->writer = writer;
-		worker->builder = frame_builder_new(repo, writer->set, PACK_DATA, options->level,
-		    !options->no_verify);
+		worker->builder = frame_builder_new(repo, writer->set, PACK_DATA, false,
+		    options->level, !options->no_verify);
+		worker->dense = frame_builder_new(repo, writer->set, PACK_DATA, true,
+		    options->level, !options->no_verify);
 		if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
 			frame_builder_free(worker->builder);
+			frame_builder_free(worker->dense);
 			break;
 		}
 		writer->worker_count++;
@@ -200,14 +209,14 @@ claim_blob(struct writer *writer, const struct blob_id *id, size_t len, struct e
 }
 
 static int
-put_into(struct writer *writer, struct frame_builder *builder, enum blob_kind kind,
-    const void *data, size_t len, const struct blob_id *id, struct error *err)
+put_into(struct writer *writer, struct frame_builder *builder, const void *data, size_t len,
+    const struct blob_id *id, struct error *err)
 {
 	int is_new = claim_blob(writer, id, len, err);
 
 	if (is_new <= 0)
 		return is_new;
-	if (frame_builder_add(builder, kind, id, data, len, err) != 0) {
+	if (frame_builder_add(builder, id, data, len, err) != 0) {
 		writer_fail(writer, err);
 		return -1;
 	}
@@ -221,7 +230,8 @@ writer_put(struct writer_worker *worker, enum blob_kind kind, const void *data, 
 	if (kind != BLOB_DATA)
 		return writer_put_meta(worker->writer, kind, data, len, ret, err);
 	blob_hash(worker->writer->repo->keys, kind, data, len, ret);
-	return put_into(worker->writer, worker->builder, kind, data, len, ret, err);
+	return put_into(worker->writer, frame_is_dense(data, len) ? worker->dense :
+	    worker->builder, data, len, ret, err);
 }
 
 int
@@ -234,7 +244,7 @@ writer_put_meta(struct writer *writer, enum blob_kind kind, const void *data, si
 		return error_set(err, ERROR_TOO_LARGE, "a blob of %zu bytes is above the limit", len);
 	blob_hash(writer->repo->keys, kind, data, len, ret);
 	pthread_mutex_lock(&writer->meta_lock);
-	rc = put_into(writer, writer->meta, kind, data, len, ret, err);
+	rc = put_into(writer, writer->meta, data, len, ret, err);
 	pthread_mutex_unlock(&writer->meta_lock);
 	return rc;
 }
@@ -250,6 +260,7 @@ stop_workers(struct writer *writer)
 	for (unsigned i = 0; i < writer->worker_count; i++) {
 		pthread_join(writer->workers[i].thread, NULL);
 		frame_builder_free(writer->workers[i].builder);
+		frame_builder_free(writer->workers[i].dense);
 	}
 }
 

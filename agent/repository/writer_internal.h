@@ -24,12 +24,13 @@ void pack_set_abort(struct pack_set *set);
 /* A frame being filled, by one thread at a time. */
 struct frame_builder;
 
+/* dense: for blobs that are compressed already. */
 struct frame_builder *frame_builder_new(struct repository *repo, struct pack_set *set,
-    enum pack_kind kind, int level, bool verify);
+    enum pack_kind kind, bool dense, int level, bool verify);
 void frame_builder_free(struct frame_builder *builder);
 /* Append a blob that is new; writes the frame once it is full. */
-int frame_builder_add(struct frame_builder *builder, enum blob_kind kind, const struct blob_id *id,
-    const void *data, size_t len, struct error *err);
+int frame_builder_add(struct frame_builder *builder, const struct blob_id *id, const void *data,
+    size_t len, struct error *err);
 int frame_builder_flush(struct frame_builder *builder, struct error *err);
 
 #endif
