@@ -121,6 +121,22 @@ file_type(enum entry_kind kind)
 	}
 }
 
+/*
+ * libarchive writes "SECONDS.NANOSECONDS" with the sign of the seconds alone, while readers take
+ * it for one decimal number: before 1970 both have to count away from zero.  The last second
+ * before it cannot be said so; it loses its fraction.
+ */
+static void
+add_mtime(struct archive_entry *to, const struct timespec *mtime)
+{
+	if (mtime->tv_sec < -1 && mtime->tv_nsec > 0)
+		archive_entry_set_mtime(to, mtime->tv_sec + 1, 1000000000 - mtime->tv_nsec);
+	else if (mtime->tv_sec == -1)
+		archive_entry_set_mtime(to, -1, 0);
+	else
+		archive_entry_set_mtime(to, mtime->tv_sec, mtime->tv_nsec);
+}
+
 struct archive_entry *
 archive_item_new(const struct entry *entry, const char *path, const char *link, bool rich)
 {
@@ -137,7 +153,7 @@ archive_item_new(const struct entry *entry, const char *path, const char *link, 
 		archive_entry_copy_uname(to, entry->user);
 	if (entry->group != NULL)
 		archive_entry_copy_gname(to, entry->group);
-	archive_entry_set_mtime(to, entry->mtime.tv_sec, entry->mtime.tv_nsec);
+	add_mtime(to, &entry->mtime);
 	archive_entry_set_size(to, 0);
 	if (entry->kind == ENTRY_SYMLINK)
 		archive_entry_copy_symlink(to, entry->target);

@@ -311,7 +311,8 @@ restore_init(struct restore *r, struct repository *repo, const struct restore_op
 	r->repo = repo;
 	r->options = options;
 	r->progress = progress;
-	r->policy.owner = !options->no_owner && geteuid() == 0;
+	r->uid = geteuid();
+	r->policy.owner = !options->no_owner && r->uid == 0;
 	r->policy.numeric_owner = options->numeric_owner;
 	r->policy.set_id = options->set_id;
 	r->policy.names = owner_names_new();

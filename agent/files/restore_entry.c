@@ -99,7 +99,7 @@ make_special(struct restore *r, struct restore_item *item, int dir_fd, const cha
 	}
 	/* Whoever may write to the folder could have put something else in its place, whose
 	 * owner and mode must not be changed. */
-	if (!is_kind(&st, entry) || st.st_nlink != 1 || st.st_uid != geteuid()) {
+	if (!is_kind(&st, entry) || st.st_nlink != 1 || st.st_uid != r->uid) {
 		close(fd);
 		return error_set(err, ERROR_CONFLICT, "somebody else replaced the %s meanwhile",
 		    entry_kind_word(entry->kind));
@@ -420,24 +420,16 @@ item_is_writable(struct restore *r, struct restore_item *item)
 }
 
 void
-restore_item_write(struct restore *r, struct restore_item *item)
+restore_item_write(struct restore *r, struct restore_item *item, int dir_fd)
 {
 	struct error err = ERROR_INIT;
-	int dir_fd;
 
 	if (progress_check(r->progress, &err) < 0) {
 		restore_stop(r, &err);
 		return;
 	}
-	if (!item_is_writable(r, item))
-		return;
-	if (restore_folder_pin(r, item->folder, &dir_fd, &err) < 0) {
+	if (item_is_writable(r, item) && item_write_in(r, item, dir_fd, &err) < 0)
 		restore_failed(r, item->folder, item->entry.name, &err);
-		return;
-	}
-	if (item_write_in(r, item, dir_fd, &err) < 0)
-		restore_failed(r, item->folder, item->entry.name, &err);
-	restore_folder_unpin(r, item->folder);
 }
 
 void
@@ -510,38 +502,44 @@ item_link_in(struct restore *r, struct restore_item *item, int from_fd, int dir_
 	return 0;
 }
 
+/* One that could not be linked is written by itself, and is the first of those that follow. */
+static void
+item_link_failed(struct restore *r, struct restore_item *item, int dir_fd)
+{
+	restore_note(r, item->folder, item->entry.name,
+	    "could not be linked to its other names and was written by itself");
+	restore_folder_unref(r, item->link->folder);
+	item->link->state = LINK_PENDING;
+	item->link->folder = NULL;
+	restore_item_write(r, item, dir_fd);
+}
+
 void
 restore_item_link(struct restore *r, struct restore_item *item)
 {
 	struct error err = ERROR_INIT;
 	int from_fd, dir_fd, result = -1;
 
-	if (item->link->state != LINK_WRITTEN) {
-		/* The first name was skipped or failed: this one becomes the first. */
-		restore_item_write(r, item);
-		return;
-	}
 	if (progress_check(r->progress, &err) < 0) {
 		restore_stop(r, &err);
 		return;
 	}
-	if (!item_is_writable(r, item))
-		return;
-	if (restore_folder_pin(r, item->link->folder, &from_fd, &err) == 0) {
-		if (restore_folder_pin(r, item->folder, &dir_fd, &err) == 0) {
-			result = item_link_in(r, item, from_fd, dir_fd, &err);
-			restore_folder_unpin(r, item->folder);
-		}
-		restore_folder_unpin(r, item->link->folder);
-	}
-	if (result < 0) {
+	if (restore_folder_pin(r, item->folder, &dir_fd, &err) < 0) {
 		restore_failed(r, item->folder, item->entry.name, &err);
-	} else if (result > 0) {
-		restore_note(r, item->folder, item->entry.name,
-		    "could not be linked to its other names and was written by itself");
-		restore_folder_unref(r, item->link->folder);
-		item->link->state = LINK_PENDING;
-		item->link->folder = NULL;
-		restore_item_write(r, item);
+		return;
 	}
+	if (item->link->state != LINK_WRITTEN) {
+		/* The first name was skipped or failed: this one becomes the first. */
+		restore_item_write(r, item, dir_fd);
+	} else if (item_is_writable(r, item)) {
+		if (restore_folder_pin(r, item->link->folder, &from_fd, &err) == 0) {
+			result = item_link_in(r, item, from_fd, dir_fd, &err);
+			restore_folder_unpin(r, item->link->folder);
+		}
+		if (result < 0)
+			restore_failed(r, item->folder, item->entry.name, &err);
+		else if (result > 0)
+			item_link_failed(r, item, dir_fd);
+	}
+	restore_folder_unpin(r, item->folder);
 }

@@ -338,11 +338,12 @@ folder_opened(struct restore *r, struct restore_folder *folder, int fd, const st
 
 /* The owner who is not root gets into his own folder, which gets its mode back at the end. */
 static void
-folder_lend_mode(struct restore_folder *folder, int path_fd, const struct stat *st)
+folder_lend_mode(const struct restore *r, struct restore_folder *folder, int path_fd,
+    const struct stat *st)
 {
 	char path[64];
 
-	if (geteuid() == 0 || st->st_uid != geteuid() || (st->st_mode & 0700) == 0700)
+	if (r->uid == 0 || st->st_uid != r->uid || (st->st_mode & 0700) == 0700)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
 	if (chmod(path, (st->st_mode & 07777) | 0700) == 0) {
@@ -367,7 +368,7 @@ folder_open_there(struct restore *r, int parent_fd, struct restore_folder *folde
 		return -1;
 	}
 	if (!r->options->dry_run)
-		folder_lend_mode(folder, path_fd, &st);
+		folder_lend_mode(r, folder, path_fd, &st);
 	fd = openat(path_fd, ".", FOLDER_FLAGS);
 	if (fd < 0)
 		error_sys(err, ERROR_IO, errno, "could not open the folder");

@@ -24,7 +24,7 @@
 /* Larger files are written under a temporary name of their own (see restore.h). */
 #define RESTORE_DIRECT_MAX   (4u << 20)
 /* A folder of more tree parts than this shows its files at once, not when all are there. */
-#define RESTORE_DIRECT_PARTS 8
+#define RESTORE_DIRECT_PARTS 64
 /* One batch: neighbours share frames, so a batch is what one thread should decode. */
 #define RESTORE_BATCH_ITEMS  64
 #define RESTORE_BATCH_BYTES  (1u << 20)
@@ -78,6 +78,12 @@ struct restore_item {
 	bool direct;               /* under its final name: the folder is not published yet */
 };
 
+/*
+ * A run is what stands next to each other in a batch with the same folder and the same "direct".
+ * It holds one reference to the folder, and if direct keeps it unpublished; one descriptor
+ * serves it all.
+ */
+
 struct restore_batch {
 	struct restore_batch *next;
 	size_t count;
@@ -87,11 +93,16 @@ struct restore_batch {
 
 #define RESTORE_LINK_BUCKETS 4096
 
+struct restore;
+/* What the threads do with an item; dir_fd is its folder's descriptor. */
+typedef void restore_work_fn(struct restore *r, struct restore_item *item, int dir_fd);
+
 struct restore {
 	struct repository *repo;
 	const struct restore_options *options;
 	struct progress *progress;
 	struct attributes_policy policy;
+	uid_t uid;                      /* the effective one */
 	char tag[17];                   /* random; in temporary names */
 	atomic_uint_fast64_t temporaries;
 	atomic_uint_fast64_t actions[RESTORE_ACTION_COUNT];
@@ -109,7 +120,7 @@ struct restore {
 	bool queue_closed;
 	pthread_t *threads;
 	unsigned thread_count;
-	void (*work)(struct restore *r, struct restore_item *item);
+	restore_work_fn *work;
 
 	atomic_bool stopped;            /* error holds why */
 	struct error error;             /* under queue_lock */
@@ -208,16 +219,18 @@ bool restore_same_attributes(const struct restore *r, int fd, const struct entry
     const struct stat *st);
 /* NAME.restored-N that is free; fails after many. */
 int restore_side_name(int fd, const char *name, char out[RESTORE_NAME_SIZE], struct error *err);
-void restore_item_write(struct restore *r, struct restore_item *item);
+void restore_item_write(struct restore *r, struct restore_item *item, int dir_fd);
 void restore_item_dry(struct restore *r, struct restore_item *item);
 /* The further names of files; after all batches. */
 void restore_item_link(struct restore *r, struct restore_item *item);
 
 /* restore_queue.c */
-int restore_queue_start(struct restore *r, unsigned threads,
-    void (*work)(struct restore *r, struct restore_item *item), struct error *err);
+int restore_queue_start(struct restore *r, unsigned threads, restore_work_fn *work,
+    struct error *err);
+/* Takes the batch over, with what its runs hold. */
 void restore_queue_put(struct restore *r, struct restore_batch *batch);
 void restore_queue_finish(struct restore *r); /* waits for all and ends the threads */
+/* The item was dealt with; lets its memory go, but not its folder. */
 void restore_item_done(struct restore *r, struct restore_item *item);
 
 /* restore_walk.c */

@@ -16,9 +16,6 @@ restore_item_done(struct restore *r, struct restore_item *item)
 {
 	if (!r->verifying)
 		atomic_fetch_add(&r->progress->files, 1);
-	if (item->direct)
-		restore_folder_settle(r, item->folder);
-	restore_folder_unref(r, item->folder);
 	entry_done(&item->entry);
 }
 
@@ -42,14 +39,42 @@ queue_take(struct restore *r)
 	return batch;
 }
 
+/* One run: its folder is opened once, and let go at the end. */
+static void
+run_work(struct restore *r, struct restore_item *items, size_t count)
+{
+	struct restore_folder *folder = items[0].folder;
+	bool direct = items[0].direct;
+	struct error err = ERROR_INIT;
+	int dir_fd = -1;
+	bool pinned = restore_folder_pin(r, folder, &dir_fd, &err) == 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!pinned)
+			restore_failed(r, folder, items[i].entry.name, &err);
+		/* Once stopped, what is queued is only let go. */
+		else if (!atomic_load(&r->stopped))
+			r->work(r, &items[i], dir_fd);
+		restore_item_done(r, &items[i]);
+	}
+	if (pinned)
+		restore_folder_unpin(r, folder);
+	if (direct)
+		restore_folder_settle(r, folder);
+	restore_folder_unref(r, folder);
+}
+
 static void
 batch_work(struct restore *r, struct restore_batch *batch)
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		/* Once stopped, what is queued is only let go. */
-		if (!atomic_load(&r->stopped))
-			r->work(r, &batch->items[i]);
-		restore_item_done(r, &batch->items[i]);
+	size_t from, to;
+
+	for (from = 0; from < batch->count; from = to) {
+		for (to = from + 1; to < batch->count; to++)
+			if (batch->items[to].folder != batch->items[from].folder ||
+			    batch->items[to].direct != batch->items[from].direct)
+				break;
+		run_work(r, &batch->items[from], to - from);
 	}
 	free(batch);
 }
@@ -66,8 +91,8 @@ queue_thread(void *arg)
 }
 
 int
-restore_queue_start(struct restore *r, unsigned threads,
-    void (*work)(struct restore *r, struct restore_item *item), struct error *err)
+restore_queue_start(struct restore *r, unsigned threads, restore_work_fn *work,
+    struct error *err)
 {
 	int code = 0;
 

@@ -60,23 +60,19 @@ restore_was_written(const struct restore *r, uint64_t ordinal, const char **ret_
 }
 
 static void
-item_verify(struct restore *r, struct restore_item *item)
+item_verify(struct restore *r, struct restore_item *item, int dir_fd)
 {
 	struct error err = ERROR_INIT;
-	int dir_fd, fd = -1, same = -1;
+	int fd, same = -1;
 
 	if (progress_check(r->progress, &err) < 0) {
 		restore_stop(r, &err);
 		return;
 	}
-	if (restore_folder_pin(r, item->folder, &dir_fd, &err) == 0) {
-		fd = openat(dir_fd, item->entry.name,
-		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0)
-			error_sys(&err, ERROR_IO, errno, "could not open the file to read it back");
-		restore_folder_unpin(r, item->folder);
-	}
-	if (fd >= 0) {
+	fd = openat(dir_fd, item->entry.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		error_sys(&err, ERROR_IO, errno, "could not open the file to read it back");
+	} else {
 		/* What is written already leaves the cache, so that the disk is read. */
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 		same = restore_content_compare(r, &item->entry, fd, &err);

@@ -54,6 +54,7 @@ static void
 batch_add(struct walk *walk, const struct restore_item *item)
 {
 	struct restore_batch *batch;
+	const struct restore_item *last;
 
 	/* A large file goes alone: what is beside it need not wait. */
 	if (walk->batch != NULL && item->entry.size > RESTORE_BATCH_BYTES)
@@ -64,8 +65,11 @@ batch_add(struct walk *walk, const struct restore_item *item)
 		walk->batch->bytes = 0;
 	}
 	batch = walk->batch;
-	if (batch->count == 0 || batch->items[batch->count - 1].folder != item->folder)
+	last = batch->count == 0 ? NULL : &batch->items[batch->count - 1];
+	if (last == NULL || last->folder != item->folder)
 		walk->batch_folders++;
+	if (last == NULL || last->folder != item->folder || last->direct != item->direct)
+		restore_folder_ref(walk->r, item->folder, item->direct);
 	batch->items[batch->count++] = *item;
 	batch->bytes += item->entry.size;
 	if (batch->count == RESTORE_BATCH_ITEMS || batch->bytes >= RESTORE_BATCH_BYTES ||
@@ -116,13 +120,13 @@ walk_item(struct walk *walk, struct restore_folder *folder, const struct entry *
 	if (!r->verifying && !r->options->dry_run && entry->nlink > 1 && entry->link_device != 0)
 		item.link = link_group(r, entry, &first);
 	item.direct = first && direct && entry->size <= RESTORE_DIRECT_MAX;
-	restore_folder_ref(r, folder, item.direct);
 	if (r->options->dry_run) {
 		restore_item_dry(r, &item);
 		restore_item_done(r, &item);
 	} else if (first) {
 		batch_add(walk, &item);
 	} else {
+		restore_folder_ref(r, folder, false);
 		MEM_GROW(r->later, r->later_count, r->later_cap);
 		r->later[r->later_count++] = item;
 	}
@@ -354,6 +358,7 @@ restore_walk(struct restore *r, const struct snapshot *snapshot,
 	for (size_t i = 0; i < r->later_count; i++) {
 		if (!atomic_load(&r->stopped))
 			restore_item_link(r, &r->later[i]);
+		restore_folder_unref(r, r->later[i].folder);
 		restore_item_done(r, &r->later[i]);
 	}
 	r->later_count = 0;
