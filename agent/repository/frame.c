@@ -78,18 +78,16 @@ frame_is_dense(const uint8_t *data, size_t len)
 }
 
 int
-frame_encode(struct frame_coder *coder, const void *plain, size_t len, bool dense,
-    struct buffer *ret, struct error *err)
+frame_encode(struct frame_coder *coder, const void *plain, size_t len, struct buffer *ret,
+    struct error *err)
 {
-	size_t bound = dense ? len : ZSTD_compressBound(len), n = len;
+	size_t bound = ZSTD_compressBound(len), n;
 
 	if (coder->compress == NULL && (coder->compress = ZSTD_createCCtx()) == NULL)
 		return error_set(err, ERROR_INTERNAL, "could not start zstd: no memory");
 	buffer_clear(ret);
 	buffer_reserve(ret, 1 + bound);
-	if (!dense)
-		n = ZSTD_compressCCtx(coder->compress, ret->data + 1, bound, plain, len,
-		    coder->level);
+	n = ZSTD_compressCCtx(coder->compress, ret->data + 1, bound, plain, len, coder->level);
 	if (ZSTD_isError(n))
 		return error_set(err, ERROR_INTERNAL, "could not compress a frame: %s",
 		    ZSTD_getErrorName(n));

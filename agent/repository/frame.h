@@ -40,9 +40,9 @@ void frame_coder_free(struct frame_coder *coder);
  */
 bool frame_is_dense(const uint8_t *data, size_t len);
 
-/* Replace ret by the payload of these plain bytes; dense ones are stored as they are. */
-int frame_encode(struct frame_coder *coder, const void *plain, size_t len, bool dense,
-    struct buffer *ret, struct error *err);
+/* Replace ret by the payload of these plain bytes. */
+int frame_encode(struct frame_coder *coder, const void *plain, size_t len, struct buffer *ret,
+    struct error *err);
 /* Exactly plain_len bytes into plain; anything else is ERROR_CORRUPT. */
 int frame_decode(struct frame_coder *coder, const uint8_t *payload, size_t len, void *plain,
     size_t plain_len, struct error *err);

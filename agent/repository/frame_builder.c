@@ -14,7 +14,9 @@ struct frame_builder {
 	bool dense;    /* its blobs are compressed already */
 	bool verify;
 	struct frame_coder *coder;
-	struct buffer plain, payload, again;
+	struct buffer plain;   /* a codec byte, then the blobs: the payload of a frame that is stored as it is */
+	struct buffer payload; /* compressed */
+	struct buffer again;   /* and decompressed once more */
 	struct pack_blob *blobs;
 	size_t blob_count, blob_cap;
 	XXH3_state_t *sum; /* of the plain bytes, taken right after each blob was named */
@@ -35,6 +37,7 @@ frame_builder_new(struct repository *repo, struct pack_set *set, enum pack_kind 
 	builder->coder = frame_coder_new(level);
 	builder->sum = XXH3_createState();
 	XXH3_128bits_reset(builder->sum);
+	buffer_put_u8(&builder->plain, FRAME_STORED);
 	return builder;
 }
 
@@ -58,16 +61,20 @@ frame_builder_free(struct frame_builder *builder)
  * bits and not of the blobs' keyed hash: it guards against accidents and costs a tenth.
  */
 static int
-verify_frame(struct frame_builder *builder, struct error *err)
+verify_frame(struct frame_builder *builder, const struct buffer *payload, struct error *err)
 {
 	XXH128_hash_t want = XXH3_128bits_digest(builder->sum);
+	size_t len = builder->plain.len - 1;
+	const uint8_t *again = builder->plain.data + 1;
 
-	buffer_clear(&builder->again);
-	buffer_reserve(&builder->again, builder->plain.len);
-	if (frame_decode(builder->coder, builder->payload.data, builder->payload.len,
-	    builder->again.data, builder->plain.len, err) != 0)
-		return error_prefix(err, "a frame did not survive compression: ");
-	if (!XXH128_isEqual(want, XXH3_128bits(builder->again.data, builder->plain.len))) {
+	if (payload == &builder->payload) {
+		buffer_clear(&builder->again);
+		again = buffer_reserve(&builder->again, len);
+		if (frame_decode(builder->coder, payload->data, payload->len,
+		    builder->again.data, len, err) != 0)
+			return error_prefix(err, "a frame did not survive compression: ");
+	}
+	if (!XXH128_isEqual(want, XXH3_128bits(again, len))) {
 		error_set(err, ERROR_INTERNAL, "a frame changed between hashing and storing");
 		return error_hint(err, "check this machine's memory");
 	}
@@ -77,17 +84,20 @@ verify_frame(struct frame_builder *builder, struct error *err)
 int
 frame_builder_flush(struct frame_builder *builder, struct error *err)
 {
+	const struct buffer *payload = builder->dense ? &builder->plain : &builder->payload;
+	size_t len = builder->plain.len - 1;
+
 	if (builder->blob_count == 0)
 		return 0;
-	if (frame_encode(builder->coder, builder->plain.data, builder->plain.len, builder->dense,
+	if (!builder->dense && frame_encode(builder->coder, builder->plain.data + 1, len,
 	    &builder->payload, err) != 0)
 		return -1;
-	if (builder->verify && verify_frame(builder, err) != 0)
+	if (builder->verify && verify_frame(builder, payload, err) != 0)
 		return -1;
-	if (pack_set_write(builder->set, builder->kind, &builder->payload,
-	    (uint32_t)builder->plain.len, builder->blobs, builder->blob_count, err) != 0)
+	if (pack_set_write(builder->set, builder->kind, payload, (uint32_t)len, builder->blobs,
+	    builder->blob_count, err) != 0)
 		return -1;
-	buffer_clear(&builder->plain);
+	builder->plain.len = 1;
 	builder->blob_count = 0;
 	XXH3_128bits_reset(builder->sum);
 	return 0;
@@ -103,7 +113,7 @@ frame_builder_add(struct frame_builder *builder, const struct blob_id *id, const
 	if (builder->verify)
 		XXH3_128bits_update(builder->sum, data, len);
 	buffer_put(&builder->plain, data, len);
-	if (builder->plain.len >= builder->target || builder->blob_count >= FRAME_BLOBS_MAX - 1)
+	if (builder->plain.len > builder->target || builder->blob_count >= FRAME_BLOBS_MAX - 1)
 		return frame_builder_flush(builder, err);
 	return 0;
 }

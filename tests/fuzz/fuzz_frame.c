@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (frame_decode(coder, data + 3, size - 3, plain, len, &err) != 0) {
 		assert(err.code == ERROR_CORRUPT);
 	} else {
-		assert(frame_encode(coder, plain, len, (data[0] & 1) != 0, &payload, &err) == 0);
+		assert(frame_encode(coder, plain, len, &payload, &err) == 0);
 		assert(frame_decode(coder, payload.data, payload.len, again, len, &err) == 0);
 		assert(memcmp(plain, again, len) == 0);
 	}
