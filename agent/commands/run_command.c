@@ -114,7 +114,9 @@ execute(struct work *work, struct error *err)
 	json_t *arguments = NULL;
 	int rc;
 
-	if (session_open_repository(work->session, err) != 0)
+	/* A slip in the usage is told before a passphrase is asked for. */
+	if (run_kind_check_form(work->command->kind, work->command->arguments, err) != 0 ||
+	    session_open_repository(work->session, err) != 0)
 		return -1;
 	context.repo = work->session->repo;
 	if (run_kind_check(work->command->kind, &context, work->command->arguments, &arguments,

@@ -506,12 +506,18 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 }
 
 int
+run_kind_check_form(enum run_kind kind, const json_t *arguments, struct error *err)
+{
+	return arguments_check(arguments, kinds[kind].arguments, err);
+}
+
+int
 run_kind_check(enum run_kind kind, const struct run_context *context, const json_t *arguments,
     json_t **ret, struct error *err)
 {
 	json_t *kept;
 
-	if (arguments_check(arguments, kinds[kind].arguments, err) != 0)
+	if (run_kind_check_form(kind, arguments, err) != 0)
 		return -1;
 	kept = json_deep_copy(arguments);
 	if (kinds[kind].check != NULL && kinds[kind].check(context, kept, err) != 0) {

@@ -48,6 +48,9 @@ void run_result_done(struct run_result *result);
 
 const char *run_kind_action(enum run_kind kind);
 
+/* The form alone: fields, types, bounds. */
+int run_kind_check_form(enum run_kind kind, const json_t *arguments, struct error *err);
+
 /*
  * Check a run's arguments: their form, the paths they name and the policy on them, the snapshot.
  * ret: the arguments as they are kept, with the snapshot's full id.
