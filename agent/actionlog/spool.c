@@ -98,6 +98,7 @@ leave_row(const char *state_folder, const struct action *action, struct error *e
 	char *folder = mem_printf("%s/log.spool", state_folder), *text = NULL;
 	char random[16], hex[33], *name = NULL;
 	json_t *json = action_to_json(action);
+	struct timespec now;
 	int fd = -1, rc = -1;
 
 	if (json == NULL) {
@@ -118,7 +119,8 @@ leave_row(const char *state_folder, const struct action *action, struct error *e
 	randombytes_buf(random, sizeof(random));
 	hex_encode(random, sizeof(random), hex);
 	/* By time first: rows are taken in the order of their names. */
-	name = mem_printf("%012lld-%s.json", (long long)time_now().tv_sec, hex);
+	now = time_now();
+	name = mem_printf("%012lld.%09ld-%s.json", (long long)now.tv_sec, now.tv_nsec, hex);
 	rc = write_durably(fd, name, text, err);
 out:
 	if (fd >= 0)
