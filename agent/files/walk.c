@@ -10,12 +10,35 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent/files/backup_internal.h"
 #include "agent/files/names.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
+
+/* File systems that are views of the kernel: nothing in them can be restored, and some of their files
+ * have no end.  The numbers are those of linux/magic.h. */
+static const uint32_t kernel_views[] = {
+	0x9fa0,     /* proc */
+	0x62656572, /* sysfs */
+	0x27e0eb,   /* cgroup */
+	0x63677270, /* cgroup2 */
+	0x64626720, /* debugfs */
+	0x74726163, /* tracefs */
+	0x73636673, /* securityfs */
+	0x6165676c, /* pstore */
+	0xcafe4a11, /* bpf */
+	0x62656570, /* configfs */
+	0x42494e4d, /* binfmt_misc */
+	0x1cd1,     /* devpts */
+	0x19800202, /* mqueue */
+	0xf97cff8c, /* selinuxfs */
+	0x65735543, /* fusectl */
+	0xde5e81e4, /* efivarfs */
+	0x6e736673, /* nsfs */
+};
 
 /* Folders kept open on the way down; those above are opened again on the way back. */
 #define OPEN_FRAMES 64
@@ -363,6 +386,20 @@ open_folder(struct walk_frame *frame, const char *name, bool above, struct error
 	return fd;
 }
 
+/* Asked only where a file system begins. */
+static bool
+is_kernel_view(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(kernel_views); i++)
+		if ((uint32_t)fs.f_type == kernel_views[i])
+			return true;
+	return false;
+}
+
 static void
 visit_folder(struct walk *walk, const char *name, size_t len, const struct stat *seen)
 {
@@ -401,6 +438,12 @@ visit_folder(struct walk *walk, const char *name, size_t len, const struct stat 
 		return;
 	}
 	attributes_from_stat(&slot->entry, &st, backup->names);
+	if (!frame->above && st.st_dev != frame->device && is_kernel_view(fd)) {
+		backup_note(backup, frame->dir, name, "a view of the kernel, left out");
+		close(fd);
+		tree_slot_finish(slot, true);
+		return;
+	}
 	if (attributes_read_xattrs(fd, &slot->entry, &err) != 0)
 		backup_loss(backup, frame->dir, name, &err);
 	if (previous != NULL && previous->kind != ENTRY_DIRECTORY)
