@@ -168,7 +168,7 @@ local_put_begin(struct storage *storage, const char *name, struct storage_put **
 {
 	struct local *local = (struct local *)storage;
 	struct local_put *put = MEM_NEW(struct local_put);
-	int sys;
+	int sys = 0;
 
 	put->base.storage = storage;
 	put->fd = -1;
