@@ -268,6 +268,16 @@ run_backup(struct backup *backup, char *const *sources, size_t source_count,
 	if (claim != NULL && (claim_check(claim, err) != 0 ||
 	    snapshot_publish(backup->repo, snapshot, err) != 0))
 		goto out;
+	/*
+	 * Asked once more: this process may have been stopped between the two.  With the claim still
+	 * there, whoever removes packs after now has seen the snapshot.
+	 */
+	if (claim != NULL && claim_check(claim, err) != 0) {
+		struct error ignored;
+
+		(void)snapshot_withdraw(backup->repo, snapshot, &ignored);
+		goto out;
+	}
 	rc = 0;
 out:
 	claim_release(claim);
