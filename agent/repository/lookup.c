@@ -578,7 +578,24 @@ void
 repository_trim(struct repository *repo)
 {
 	pthread_rwlock_wrlock(&repo->lock);
-	reset_index(repo);
+	if (repo->writers == 0)
+		reset_index(repo);
 	pthread_rwlock_unlock(&repo->lock);
 	frame_cache_clear(repo->cache);
+}
+
+void
+repository_writer_began(struct repository *repo)
+{
+	pthread_rwlock_wrlock(&repo->lock);
+	repo->writers++;
+	pthread_rwlock_unlock(&repo->lock);
+}
+
+void
+repository_writer_ended(struct repository *repo)
+{
+	pthread_rwlock_wrlock(&repo->lock);
+	repo->writers--;
+	pthread_rwlock_unlock(&repo->lock);
 }

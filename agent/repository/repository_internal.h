@@ -51,6 +51,7 @@ struct repository {
 	struct frame_cache *cache;
 
 	pthread_rwlock_t lock;
+	unsigned writers; /* at work: they rely on a loaded index */
 	struct index_file **files; /* headers of all index files known */
 	size_t file_count, file_cap;
 	uint32_t *first_frames; /* of each file: where its frames start in `frames` */
@@ -88,6 +89,9 @@ int repository_find_blob(struct repository *repo, const struct blob_id *id,
     struct blob_place *ret, struct error *err);
 /* Load every index file into memory, so that repository_has_blob() answers without reading. */
 int repository_load_index(struct repository *repo, struct error *err);
+/* Between these, repository_trim() leaves the index alone. */
+void repository_writer_began(struct repository *repo);
+void repository_writer_ended(struct repository *repo);
 /* Whether a new backup may rely on this blob.  Needs a loaded index. */
 bool repository_has_blob(struct repository *repo, const struct blob_id *id);
 /* Look which packs are there, so that no new backup relies on one that is not. */

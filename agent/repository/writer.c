@@ -107,9 +107,12 @@ writer_begin(struct repository *repo, const struct writer_options *options, stru
 	struct writer *writer;
 	struct error ignored;
 
+	repository_writer_began(repo);
 	if (repository_refresh(repo, err) != 0 || repository_note_missing(repo, err) != 0 ||
-	    prune_load_marks(repo, err) != 0 || repository_load_index(repo, err) != 0)
+	    prune_load_marks(repo, err) != 0 || repository_load_index(repo, err) != 0) {
+		repository_writer_ended(repo);
 		return -1;
+	}
 	/* What killed writers left behind.  If it cannot be removed, that is no reason not to store. */
 	(void)storage_sweep(repo->storage, UNFINISHED_OLD_S, &ignored);
 	if (threads == 0)
@@ -267,6 +270,7 @@ stop_workers(struct writer *writer)
 static void
 writer_free(struct writer *writer)
 {
+	repository_writer_ended(writer->repo);
 	frame_builder_free(writer->meta);
 	blob_table_done(&writer->table);
 	free(writer->workers);
