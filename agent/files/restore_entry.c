@@ -343,6 +343,7 @@ publish(struct restore *r, struct restore_item *item, int dir_fd, const char *te
 
 /* --- one item ----------------------------------------------------------------------- */
 
+/* What is there under this name is the item: told, and known to its other names. */
 static void
 item_made(struct restore *r, struct restore_item *item, enum restore_action action,
     const char *name)
@@ -350,11 +351,11 @@ item_made(struct restore *r, struct restore_item *item, enum restore_action acti
 	bool written = action != RESTORE_SKIP && action != RESTORE_SAME;
 
 	restore_did(r, action, item->folder, name);
-	if (!written)
-		return;
-	if (item->entry.kind == ENTRY_FILE)
+	if (written && item->entry.kind == ENTRY_FILE)
 		restore_written(r, item->ordinal, action == RESTORE_SIDE_COPY ? name : NULL);
-	if (item->link == NULL)
+	/* One that is there already, perhaps from a restore that was stopped, has the others
+	 * linked to it as well; but never something else that only stays. */
+	if (item->link == NULL || action == RESTORE_SKIP)
 		return;
 	restore_folder_ref(r, item->folder, false);
 	item->link->folder = item->folder;

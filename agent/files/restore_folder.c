@@ -424,7 +424,7 @@ folder_meet(struct restore *r, int parent_fd, struct restore_folder *folder,
 	if (S_ISDIR(st->st_mode)) {
 		if (folder_open_there(r, parent_fd, folder, err) < 0)
 			return -1;
-		folder->apply = wins;
+		folder->apply = wins && !r->options->dry_run;
 		folder->inherits_acl = has_default_acl(folder->fd);
 		if (!r->options->dry_run)
 			restore_remove_leftovers(r, folder->fd);

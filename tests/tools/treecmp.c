@@ -8,6 +8,8 @@
  *   --no-xattrs   not attributes
  *   --no-set-id   not set-id bits of files, nor capabilities
  *   --top         the attributes of A and B themselves, too
+ *   --partial     B is what a stopped restore left: entries may be missing in it, the attributes
+ *                 of its folders are not final, and leftovers under temporary names do not count
  * Tells each difference; exit status 0: same, 1: not, 2: could not compare.
  */
 #include <dirent.h>
@@ -31,6 +33,7 @@
 #define CHUNK (1u << 20)
 /* Another file system, or another order of writing, may round up the last piece of an extent. */
 #define SLACK_BYTES (256u << 10)
+#define LEFTOVER    ".holdfast-restore-"
 
 struct link {
 	dev_t device;
@@ -44,7 +47,7 @@ struct links {
 };
 
 struct compare {
-	bool no_owner, no_xattrs, no_set_id;
+	bool no_owner, no_xattrs, no_set_id, partial;
 	struct buffer path; /* of the present entry, below the top */
 	struct links links[2];
 	unsigned long entries, differences;
@@ -326,8 +329,10 @@ compare_pair(struct compare *c, struct pair *p)
 		    (unsigned)(p->st[1].st_mode & S_IFMT));
 		return;
 	}
-	compare_attributes(c, p);
-	compare_links(c, p);
+	if (!c->partial || kind != S_IFDIR)
+		compare_attributes(c, p);
+	if (!c->partial)
+		compare_links(c, p);
 	if (kind == S_IFREG) {
 		compare_content(c, p);
 		compare_holes(c, p);
@@ -372,6 +377,8 @@ compare_lone(struct compare *c, const struct pair *p, int side)
 {
 	struct stat st;
 
+	if (c->partial && (side == 0 || strncmp(p->name, LEFTOVER, strlen(LEFTOVER)) == 0))
+		return;
 	if (side == 0 && fstatat(p->dir[0], p->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISSOCK(st.st_mode))
 		return;
@@ -454,6 +461,8 @@ main(int argc, char **argv)
 			c.no_set_id = true;
 		else if (strcmp(argv[i], "--top") == 0)
 			with_top = true;
+		else if (strcmp(argv[i], "--partial") == 0)
+			c.partial = true;
 		else if (argv[i][0] != '-' && count < 2)
 			folders[count++] = argv[i];
 		else
@@ -461,7 +470,8 @@ main(int argc, char **argv)
 	}
 	if (count != 2) {
 		fprintf(stderr,
-		    "usage: treecmp [--no-owner] [--no-xattrs] [--no-set-id] [--top] A B\n");
+		    "usage: treecmp [--no-owner] [--no-xattrs] [--no-set-id] [--top] [--partial] "
+		    "A B\n");
 		return 2;
 	}
 	raise_limits();
