@@ -1,6 +1,6 @@
 /*
- * An index file's plain header and its first page.  The first two bytes of the input are the length of the
- * header; what follows it is the page.
+ * An index file's plain header and its first page.  The first two bytes of the input are the
+ * length of the header; what follows it is the page.
  */
 #include <assert.h>
 #include <stdlib.h>

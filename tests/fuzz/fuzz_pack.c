@@ -1,6 +1,6 @@
 /*
- * The directory of a pack.  What decodes must describe frames that follow each other without gaps, and
- * encode to a directory that decodes to the same.
+ * The directory of a pack.  What decodes must describe frames that follow each other without
+ * gaps, and encode to a directory that decodes to the same.
  */
 #include <assert.h>
 #include <stdlib.h>

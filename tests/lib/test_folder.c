@@ -31,6 +31,17 @@ test_folder_new(void)
 	return folder;
 }
 
+char *
+test_folder_new_in_memory(void)
+{
+	char *folder = mem_strdup("/dev/shm/holdfast-unit.XXXXXX");
+
+	if (mkdtemp(folder) != NULL)
+		return folder;
+	free(folder);
+	return test_folder_new();
+}
+
 static int
 make_enterable(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {

@@ -10,6 +10,9 @@
 
 /* An empty folder, mode 0700; caller frees the path. */
 char *test_folder_new(void);
+/* The same where syncing costs nothing, if there is such a place: for tests with thousands of
+ * syncs, none of which is put to the proof by a power cut. */
+char *test_folder_new_in_memory(void);
 /* Removes it with all in it, and frees the path; NULL is fine. */
 void test_folder_remove(char *folder);
 
