@@ -207,7 +207,7 @@ tree_encode(struct entry *const *entries, size_t count, struct buffer *ret)
 	struct buffer body = BUFFER_INIT;
 	size_t n;
 
-	for (n = 0; n < count; n++) {
+	for (n = 0; n < count && n < TREE_PART_ENTRIES; n++) {
 		const struct entry *entry = entries[n];
 
 		encode_entry(entry, owners_add(&users, entry->uid, entry->user),
