@@ -164,7 +164,27 @@ static const char insert_text[] =
 /* A text longer than this is cut: a log is no store for what a request sent. */
 #define TEXT_MAX 8192
 
-/* Texts in a row are valid UTF-8 and not overlong; `kept` holds what was changed. */
+/* Would text_printable() change more than backslashes, which it doubles? */
+static bool
+steers_a_terminal(const char *text, size_t len)
+{
+	char *shown = text_printable(text, len);
+	const char *p = shown;
+	bool changed = false;
+
+	for (; *text != '\0' && !changed; text++) {
+		changed = *p++ != *text;
+		if (*text == '\\' && !changed)
+			changed = *p++ != '\\';
+	}
+	free(shown);
+	return changed;
+}
+
+/*
+ * Texts in a row are valid UTF-8, without control characters and not overlong, as they may come
+ * from a request and end on a terminal; `kept` holds what was changed.
+ */
 static void
 bind_clean(sqlite3_stmt *insert, int index, const char *text, char **kept)
 {
@@ -177,7 +197,7 @@ bind_clean(sqlite3_stmt *insert, int index, const char *text, char **kept)
 		part = text_printable(text, TEXT_MAX);
 		text = *kept = mem_printf("%s...", part);
 		free(part);
-	} else if (text != NULL && !text_is_utf8(text, len)) {
+	} else if (text != NULL && (!text_is_utf8(text, len) || steers_a_terminal(text, len))) {
 		text = *kept = text_printable(text, len);
 	}
 	sql_bind_text(insert, index, text);

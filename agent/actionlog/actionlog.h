@@ -79,7 +79,8 @@ int actionlog_read(struct actionlog *log, const struct actionlog_filter *filter,
 /*
  * {"number-of-backups", "successful-operations", "failed-operations", "operations",
  * "successful-backups", "failed-backups", "files", "bytes", "stored-bytes" (of backups),
- * "actions": {ACTION: {"successful", "failed"}}, "last-backup": row or null}.
+ * "actions": {ACTION: {"successful", "failed"}}, "last-backup": row or null}, the last being
+ * the newest that succeeded.
  * Of the filter, start, end, action and status count.  Cost: days, not rows.
  */
 int actionlog_stat(struct actionlog *log, const struct actionlog_filter *filter, json_t **ret,

@@ -53,6 +53,12 @@ struct log_range {
 	char start[LOG_DATE_SIZE], end[LOG_DATE_SIZE];
 };
 void log_range_set(struct log_range *range, const struct actionlog_filter *filter);
+/*
+ * The ids between which all rows of a filter lie, from the sums of the days: without them each
+ * page of a range would walk through everything before it.  Caller holds db_lock.
+ */
+int log_id_bounds(struct actionlog *log, const struct actionlog_filter *filter,
+    const struct log_range *range, int64_t *ret_first, int64_t *ret_last, struct error *err);
 json_t *log_row_json(sqlite3_stmt *row, const char *agent);
 #define LOG_COLUMNS "id, date, action, command, parameter, status, agent, outcome, run, " \
 	"snapshot, origin, message, duration_ms, files, bytes, stored_bytes"

@@ -106,12 +106,8 @@ bind_filter(sqlite3_stmt *statement, const struct actionlog_filter *filter,
 		sql_bind_text(statement, 5, pattern);
 }
 
-/*
- * The ids between which all wanted rows lie, from the sums of the days: without them each page
- * of a range would walk through everything before it.
- */
-static int
-id_bounds(struct actionlog *log, const struct actionlog_filter *filter,
+int
+log_id_bounds(struct actionlog *log, const struct actionlog_filter *filter,
     const struct log_range *range, int64_t *ret_first, int64_t *ret_last, struct error *err)
 {
 	sqlite3_stmt *statement = NULL;
@@ -195,7 +191,7 @@ actionlog_read(struct actionlog *log, const struct actionlog_filter *filter, jso
 		error_set(err, ERROR_UNAVAILABLE, "the log '%s' is not open", log->path);
 		goto out;
 	}
-	if (id_bounds(log, filter, &range, &from, &last, err) != 0 ||
+	if (log_id_bounds(log, filter, &range, &from, &last, err) != 0 ||
 	    sql_prepare(log->db, query, &page, err) != 0)
 		goto out;
 	bind_filter(page, filter, &range, pattern);

@@ -66,5 +66,7 @@ const char *const actionlog_schema[] = {
 	SUMS_SUBTRACT SUMS_ADD
 	"END;"
 	"CREATE TRIGGER log_removed AFTER DELETE ON log BEGIN " SUMS_SUBTRACT "END",
+	/* For the newest backup that succeeded. */
+	"CREATE INDEX log_backups ON log(id) WHERE action = 'Backup' AND status = 'SUCCESS'",
 };
 const size_t actionlog_schema_count = ARRAY_LEN(actionlog_schema);

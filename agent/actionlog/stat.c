@@ -158,20 +158,29 @@ add_days(struct actionlog *log, const struct actionlog_filter *filter,
 	return rc;
 }
 
+/* The newest backup of the range that succeeded: an index holds just these. */
 static int
-last_backup(struct actionlog *log, const struct log_range *range, json_t **ret,
-    struct error *err)
+last_backup(struct actionlog *log, const struct actionlog_filter *filter,
+    const struct log_range *range, json_t **ret, struct error *err)
 {
+	struct actionlog_filter backups = { .start = filter->start, .end = filter->end,
+		.action = "Backup", .status = "SUCCESS" };
 	sqlite3_stmt *row = NULL;
+	int64_t first, last;
 	int rc;
 
-	/* The newest successful one is most often among the last rows of its action. */
-	if (sql_prepare(log->db, "SELECT " LOG_COLUMNS " FROM log WHERE action = 'Backup'"
-	    " AND status = 'SUCCESS' AND snapshot IS NOT NULL AND (?1 IS NULL OR +date >= ?1)"
-	    " AND (?2 IS NULL OR +date <= ?2) ORDER BY id DESC LIMIT 1", &row, err) != 0)
+	if (log_id_bounds(log, &backups, range, &first, &last, err) != 0 ||
+	    sql_prepare(log->db,
+		"SELECT " LOG_COLUMNS " FROM log INDEXED BY log_backups"
+		" WHERE action = 'Backup' AND status = 'SUCCESS' AND id BETWEEN ?1 AND ?2 AND (?3 "
+		"IS NULL OR +date >= ?3)"
+		" AND (?4 IS NULL OR +date <= ?4) ORDER BY id DESC LIMIT 1",
+		&row, err) != 0)
 		return -1;
-	sql_bind_text(row, 1, range->start[0] == '\0' ? NULL : range->start);
-	sql_bind_text(row, 2, range->end[0] == '\0' ? NULL : range->end);
+	sqlite3_bind_int64(row, 1, first);
+	sqlite3_bind_int64(row, 2, last);
+	sql_bind_text(row, 3, range->start[0] == '\0' ? NULL : range->start);
+	sql_bind_text(row, 4, range->end[0] == '\0' ? NULL : range->end);
 	rc = sql_step(row, err);
 	if (rc >= 0)
 		*ret = rc == 1 ? log_row_json(row, log->agent) : json_null();
@@ -200,7 +209,7 @@ collect(struct actionlog *log, const struct actionlog_filter *filter, struct sum
 			split.rows_from[i], split.rows_to[i], sums, err) != 0)
 			return -1;
 	}
-	return last_backup(log, &range, ret_last, err);
+	return last_backup(log, filter, &range, ret_last, err);
 }
 
 int

@@ -78,10 +78,16 @@ write_log(struct work *work, const struct error *failure)
 	char *parameter = run_kind_parameter(work->command->kind, work->command->arguments);
 	char *lost = NULL;
 	struct action action = { .date = work->began,
-		.action = run_kind_action(work->command->kind), .parameter = parameter,
-		.failed = failure->code != ERROR_NONE, .outcome = work->outcome, .run = work->id,
-		.once = true, .duration_ms = work->duration_ms, .files = work->result.files,
-		.bytes = work->result.bytes, .stored_bytes = work->result.stored_bytes };
+		.action = run_kind_action(work->command->kind, work->command->arguments),
+		.parameter = parameter,
+		.failed = failure->code != ERROR_NONE,
+		.outcome = work->outcome,
+		.run = work->id,
+		.once = true,
+		.duration_ms = work->duration_ms,
+		.files = work->result.files,
+		.bytes = work->result.bytes,
+		.stored_bytes = work->result.stored_bytes };
 
 	if (work->result.snapshot[0] != '\0')
 		action.snapshot = work->result.snapshot;

@@ -5,6 +5,7 @@
  * id), the mark that it is logged.  If interrupted anywhere, the next start goes on from there,
  * so that there is exactly one row.
  */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,7 +76,7 @@ write_row(struct runs *runs, const json_t *run, struct error *err)
 	int rc;
 
 	if (run_kind_parse(text_of(run, "kind"), &kind, &ignored) == 0)
-		action.action = run_kind_action(kind);
+		action.action = run_kind_action(kind, json_object_get(run, "arguments"));
 	else
 		action.action = "Run"; /* of a newer version */
 	action.failed = strcmp(outcome, "ok") != 0 && strcmp(outcome, "warn") != 0;
@@ -197,6 +198,20 @@ tell_ended(struct runs *runs, struct run *run)
 	pthread_mutex_unlock(&runs->events_lock);
 }
 
+/* A run leaves freed memory in the pools of its threads: an agent at rest stays small. */
+static void
+give_memory_back(struct runs *runs)
+{
+	unsigned queued, running;
+
+	runs_count(runs, &queued, &running);
+	if (queued > 0 || running > 0)
+		return;
+	if (runs->repo != NULL)
+		repository_trim(runs->repo);
+	malloc_trim(0);
+}
+
 void
 run_finish(struct runs *runs, struct run *run, const char *outcome, const struct error *failure)
 {
@@ -240,6 +255,7 @@ run_finish(struct runs *runs, struct run *run, const char *outcome, const struct
 	json_decref(final);
 	if (done)
 		run_free(run);
+	give_memory_back(runs);
 }
 
 void

@@ -136,7 +136,7 @@ static void
 log_refusal(struct runs *runs, const struct run_start *start, const struct error *why)
 {
 	char *parameter = run_kind_parameter(start->kind, start->arguments);
-	struct action action = { .action = run_kind_action(start->kind),
+	struct action action = { .action = run_kind_action(start->kind, start->arguments),
 		.command = start->command,
 		.parameter = parameter,
 		.failed = true,

@@ -467,15 +467,15 @@ prune_parameter(const json_t *arguments)
 }
 
 static const struct {
-	const char *word, *action;
+	const char *word, *action, *dry_action;
 	const struct argument_spec *arguments;
 	int (*check)(const struct run_context *context, json_t *arguments, struct error *err);
 	int (*execute)(const struct run_context *context, const json_t *arguments,
 	    struct progress *progress, struct run_result *result, struct error *err);
 	char *(*parameter)(const json_t *arguments);
 } kinds[] = {
-#define _(name, word, action, arguments, check, execute, parameter) \
-	{ word, action, arguments, check, execute, parameter },
+#define _(name, word, action, dry_action, arguments, check, execute, parameter) \
+	{ word, action, dry_action, arguments, check, execute, parameter },
 	RUN_KINDS(_)
 #undef _
 };
@@ -487,9 +487,10 @@ run_kind_word(enum run_kind kind)
 }
 
 const char *
-run_kind_action(enum run_kind kind)
+run_kind_action(enum run_kind kind, const json_t *arguments)
 {
-	return kinds[kind].action;
+	return argument_bool(arguments, "dry_run", false) ? kinds[kind].dry_action
+	    : kinds[kind].action;
 }
 
 int

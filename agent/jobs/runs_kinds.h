@@ -2,7 +2,7 @@
  * The kinds of runs: one row each.  Validation, the log's action, execution and the tests come
  * from this table.
  *
- *   _(NAME, word, action in the log, arguments, check, execute, parameter)
+ *   _(NAME, word, action in the log, action of a dry run, arguments, check, execute, parameter)
  */
 #ifndef HOLDFAST_AGENT_JOBS_RUNS_KINDS_H
 #define HOLDFAST_AGENT_JOBS_RUNS_KINDS_H
@@ -15,14 +15,14 @@
 
 /* clang-format off */
 #define RUN_KINDS(_) \
-	_(BACKUP,  "backup",  "Backup",  backup_arguments,  backup_check,  backup_execute,  \
-	    backup_parameter) \
-	_(RESTORE, "restore", "Restore", restore_arguments, restore_check, restore_execute, \
-	    restore_parameter) \
-	_(CHECK,   "check",   "Check",   check_arguments,   NULL,          check_execute,   \
-	    check_parameter) \
-	_(PRUNE,   "prune",   "Prune",   prune_arguments,   NULL,          prune_execute,   \
-	    prune_parameter)
+	_(BACKUP,  "backup",  "Backup",  "BackupDryRun",  backup_arguments,  backup_check, \
+	    backup_execute,  backup_parameter) \
+	_(RESTORE, "restore", "Restore", "RestoreDryRun", restore_arguments, restore_check, \
+	    restore_execute, restore_parameter) \
+	_(CHECK,   "check",   "Check",   "Check",         check_arguments,   NULL, \
+	    check_execute,   check_parameter) \
+	_(PRUNE,   "prune",   "Prune",   "PruneDryRun",   prune_arguments,   NULL, \
+	    prune_execute,   prune_parameter)
 /* clang-format on */
 
 /* So many entries of a restore's dry run are kept in its result; all are counted. */
@@ -46,7 +46,9 @@ struct run_result {
 
 void run_result_done(struct run_result *result);
 
-const char *run_kind_action(enum run_kind kind);
+/* The log's action.  A dry run has one of its own: it is no backup, and must not count as one.
+ * The arguments may be of any form. */
+const char *run_kind_action(enum run_kind kind, const json_t *arguments);
 
 /* The form alone: fields, types, bounds. */
 int run_kind_check_form(enum run_kind kind, const json_t *arguments, struct error *err);
