@@ -25,6 +25,13 @@ setup() {
 	stats_before=$(stats_rows)
 }
 
+# "!" does not fail a test.
+refute() {
+	if "$@"; then
+		fail "succeeded, but must not: $*"
+	fi
+}
+
 stats_rows() {
 	log_rows '[.[] | select(.action == "Stats")] | length'
 }
@@ -162,7 +169,7 @@ assert_malformed() {
 		raw "POST /backup HTTP/1.1\r\nHost: h\r\nContent-Length: $length\r\n\r\nabcde"
 		[[ $raw_status == 0 ]]
 		head -n 1 "$answer" | grep -aqE '^HTTP/1\.1 4(00|13) '
-		! grep -aq '^HTTP/1\.1 2' "$answer"
+		refute grep -aq '^HTTP/1\.1 2' "$answer"
 		[[ $(stats_rows) == "$stats_before" ]]
 	done
 }
@@ -174,7 +181,7 @@ assert_malformed() {
 		'ffffffffffffffff1\r\na\r\n0\r\n\r\n'; do
 		raw "POST /backup HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer $token\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n$chunk"
 		[[ $raw_status == 0 ]]
-		! grep -aq '^HTTP/1\.1 2' "$answer"
+		refute grep -aq '^HTTP/1\.1 2' "$answer"
 		[[ $(stats_rows) == "$stats_before" ]]
 	done
 }
