@@ -226,6 +226,8 @@ store(struct backup *backup, char *const *sources, size_t source_count,
 		rc = writer_finish(backup->writer, &totals, &why);
 		backup->writer = NULL;
 	}
+	if (rc == 0 && !roots.complete)
+		rc = error_set(&why, ERROR_INTERNAL, "the walk left a folder unfinished");
 	if (rc != 0) {
 		*err = why;
 		free(roots.parts);

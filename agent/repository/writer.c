@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/repository/index_merge.h"
 #include "agent/repository/prune_internal.h"
 #include "agent/repository/writer_internal.h"
 #include "shared/mem.h"
@@ -285,6 +286,7 @@ int
 writer_finish(struct writer *writer, struct writer_totals *ret, struct error *err)
 {
 	uint64_t stored_bytes = 0;
+	struct error ignored;
 	int rc = -1;
 
 	stop_workers(writer);
@@ -295,6 +297,9 @@ writer_finish(struct writer *writer, struct writer_totals *ret, struct error *er
 		pack_set_abort(writer->set);
 	} else {
 		rc = pack_set_finish(writer->set, &stored_bytes, err);
+		/* Only tidying up: what cannot be merged now is merged another time. */
+		if (rc == 0 && stored_bytes > 0)
+			(void)index_merge(writer->repo, &ignored);
 	}
 	*ret = writer->totals;
 	ret->stored_bytes = stored_bytes;
