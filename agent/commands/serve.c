@@ -127,15 +127,32 @@ announce(const struct agent *agent)
 	    "version", PACKAGE_VERSION));
 }
 
-/* A second signal, or a stop that takes too long, ends the process at once. */
+/* The signals that end the agent. */
+static sigset_t
+stop_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	return signals;
+}
+
+/*
+ * A second signal, or a stop that takes too long, ends the process at once.  The thread may outlive
+ * serve_main(), so it borrows nothing from there.
+ */
 static void *
 watch_stop(void *arg)
 {
 	struct timespec bound = { STOP_BOUND_S, 0 };
+	sigset_t signals = stop_signals();
 	int signal_number;
 
+	(void)arg;
 	do {
-		signal_number = sigtimedwait(arg, NULL, &bound);
+		signal_number = sigtimedwait(&signals, NULL, &bound);
 	} while (signal_number < 0 && errno == EINTR);
 	log_event(LOG_LEVEL_WARN, "stopped-at-once", json_pack("{s:s}", "reason",
 	    signal_number < 0 ? "the stop took too long" : "a second signal"));
@@ -162,13 +179,10 @@ serve_main(struct session *session, struct error *err)
 {
 	struct agent agent = { .lock_fd = -1 };
 	pthread_t watcher;
-	sigset_t signals;
+	sigset_t signals = stop_signals();
 	int number = 0, rc;
 
 	/* Blocked in every thread that is started from here on; taken by sigwait alone. */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
 	rc = start(session, &agent, err);
@@ -177,7 +191,7 @@ serve_main(struct session *session, struct error *err)
 		sigwait(&signals, &number);
 		log_event(LOG_LEVEL_INFO, "stopping", json_pack("{s:s}", "signal",
 		    strsignal(number)));
-		if (pthread_create(&watcher, NULL, watch_stop, &signals) == 0)
+		if (pthread_create(&watcher, NULL, watch_stop, NULL) == 0)
 			pthread_detach(watcher);
 	}
 	stop(session, &agent);
