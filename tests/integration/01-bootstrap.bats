@@ -12,7 +12,7 @@ setup() {
 	for entry in "$HOLDFAST_TOP"/*; do
 		case ${entry##*/} in
 		bootstrap) cp "$entry" "$clone/" ;;
-		build* | backup | state) ;;
+		build | build-test* | backup | state) ;;
 		*) ln -s "$entry" "$clone/" ;;
 		esac
 	done
