@@ -470,8 +470,8 @@ main(int argc, char **argv)
 	}
 	if (count != 2) {
 		fprintf(stderr,
-		    "usage: treecmp [--no-owner] [--no-xattrs] [--no-set-id] [--top] [--partial] "
-		    "A B\n");
+		    "usage: treecmp [--no-owner] [--no-xattrs] [--no-set-id] [--top] "
+		    "[--partial] A B\n");
 		return 2;
 	}
 	raise_limits();
