@@ -241,6 +241,7 @@ refresh_once(struct repository *repo, struct error *err)
 	struct object_names names;
 	struct index_file *file;
 	struct object_id id;
+	struct error why;
 	size_t still_there = 0;
 	int rc = 0;
 
@@ -255,15 +256,15 @@ refresh_once(struct repository *repo, struct error *err)
 		if (index_name_parse(names.list[i], &id) != 0 || knows_file(repo, &id) ||
 		    is_bad_file(repo, &id))
 			continue;
-		if (index_read_header(repo->storage, repo->keys, &id, &file, err) == 0)
+		if (index_read_header(repo->storage, repo->keys, &id, &file, &why) == 0)
 			add_file(repo, file);
-		else if (err->code == ERROR_NOT_FOUND)
-			rc = 1;
-		else if (err->code == ERROR_CORRUPT)
+		else if (why.code == ERROR_CORRUPT)
 			add_bad_file(repo, &id);
 		else
-			rc = -1;
+			rc = why.code == ERROR_NOT_FOUND ? 1 : -1;
 	}
+	if (rc != 0)
+		*err = why;
 	object_names_done(&names);
 	return rc;
 }
@@ -273,12 +274,15 @@ static int load_locked(struct repository *repo, struct error *err);
 static int
 refresh_locked(struct repository *repo, struct error *err)
 {
+	struct error vanished = ERROR_INIT;
 	/* A backup that runs relies on a loaded table; it must not find an empty one. */
 	bool loaded = repo->file_count > 0 && repo->files_loaded == repo->file_count;
 	int rc = 1;
 
 	for (int try = 0; try < REFRESH_TRIES && rc == 1; try++)
-		rc = refresh_once(repo, err);
+		rc = refresh_once(repo, &vanished);
+	if (rc != 0)
+		*err = vanished;
 	if (rc == 0 && repo->bad_file_count > 0 && !repo->rescued)
 		rc = rescue_packs(repo, err);
 	if (rc == 0 && loaded)
@@ -312,10 +316,11 @@ load_file(struct repository *repo, size_t number, struct error *err)
 {
 	const struct index_file *file = repo->files[number];
 	struct index_entry *entries = mem_calloc(INDEX_PAGE_ENTRIES, sizeof(*entries));
+	struct error why;
 	int rc = 0;
 
 	for (size_t page = 0; page < file->page_count && rc == 0; page++) {
-		if (index_read_page(repo->storage, repo->keys, file, page, entries, err) != 0) {
+		if (index_read_page(repo->storage, repo->keys, file, page, entries, &why) != 0) {
 			rc = give_file_up(repo, number, err) == 0 ? 1 : -1;
 			break;
 		}
@@ -403,6 +408,7 @@ find_in_pages(struct repository *repo, const struct blob_id *id, struct blob_pla
 {
 	struct index_entry *entries = mem_calloc(INDEX_PAGE_ENTRIES, sizeof(*entries));
 	const struct index_entry *entry;
+	struct error why;
 	unsigned best = UINT_MAX;
 	int found = 0;
 
@@ -413,7 +419,7 @@ find_in_pages(struct repository *repo, const struct blob_id *id, struct blob_pla
 			continue;
 		repo->pages_read++;
 		if (index_read_page(repo->storage, repo->keys, repo->files[i], (size_t)page,
-		    entries, err) != 0) {
+		    entries, &why) != 0) {
 			found = give_file_up(repo, i, err) == 0 &&
 			    load_locked(repo, err) == 0 ? find_in_table(repo, id, ret) : -1;
 			break;

@@ -166,7 +166,7 @@ repository_read_blob(struct repository *repo, enum blob_kind kind, const struct 
     struct blob_view *ret, struct error *err)
 {
 	struct blob_place place, other;
-	struct error ignored;
+	struct error why, ignored;
 	char text[BLOB_ID_TEXT_SIZE];
 	int found = repository_find_blob(repo, id, &place, err);
 
@@ -177,15 +177,16 @@ repository_read_blob(struct repository *repo, enum blob_kind kind, const struct 
 		error_set(err, ERROR_CORRUPT, "blob %.12s is missing from the repository", text);
 		return error_hint(err, "holdfastd check names what else is affected");
 	}
-	if (read_place(repo, kind, id, &place, ret, err) == 0)
+	if (read_place(repo, kind, id, &place, ret, &why) == 0)
 		return 0;
 	/* A later backup may have stored it again in another pack. */
-	if (err->code == ERROR_CORRUPT &&
+	if (why.code == ERROR_CORRUPT &&
 	    repository_avoid_pack(repo, &place.pack, &ignored) >= 0 &&
 	    repository_find_blob(repo, id, &other, &ignored) == 1 &&
 	    memcmp(&other.pack, &place.pack, sizeof(place.pack)) != 0 &&
 	    read_place(repo, kind, id, &other, ret, &ignored) == 0)
 		return 0;
+	*err = why;
 	return -1;
 }
 

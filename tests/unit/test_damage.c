@@ -245,6 +245,9 @@ assert_damage_is_bounded(struct damage *damage)
 		    damage->lost);
 	if (damage->lost == 0 && count == 1)
 		assert_int_equal(compared.same, f->entries);
+	/* Who succeeds leaves the error alone, whatever was wrong on the way. */
+	if (err.code != ERROR_NONE)
+		fail_msg("%s: success, but '%s'", damage->what, err.message);
 	for (size_t i = 0; i < count; i++)
 		snapshot_free(list[i]);
 	free(list);
