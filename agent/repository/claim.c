@@ -249,8 +249,11 @@ static int
 try_claim(struct claim *claim, enum claim_kind kind, struct conflict *conflict, struct error *err)
 {
 	*conflict = (struct conflict){ .kind = kind };
-	if (write_claim(claim, err) != 0)
+	if (write_claim(claim, err) != 0) {
+		/* It may be there all the same: what failed may have been the last sync. */
+		remove_claim(claim);
 		return -1;
+	}
 	if (scan_claims(claim->repo, &claim->id, note_conflict, conflict, err) != 0) {
 		remove_claim(claim);
 		return -1;
