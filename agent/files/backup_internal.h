@@ -11,9 +11,9 @@
 #include "agent/files/attributes.h"
 #include "agent/files/backup.h"
 #include "agent/files/exclude.h"
-#include "agent/files/tree_builder.h"
 #include "agent/repository/stream.h"
 #include "agent/repository/tree.h"
+#include "agent/repository/tree_builder.h"
 #include "agent/repository/writer.h"
 
 /* Larger files are streamed by the walk, so that all workers compress one file together. */

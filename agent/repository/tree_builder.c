@@ -1,4 +1,4 @@
-#include "agent/files/tree_builder.h"
+#include "agent/repository/tree_builder.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -6,8 +6,8 @@
  * as its last entry is finished, so memory holds what is under way, not whole directories.
  * Ownership: a slot belongs to its directory; whoever finishes it must not touch it afterwards.
  */
-#ifndef HOLDFAST_AGENT_FILES_TREE_BUILDER_H
-#define HOLDFAST_AGENT_FILES_TREE_BUILDER_H
+#ifndef HOLDFAST_AGENT_REPOSITORY_TREE_BUILDER_H
+#define HOLDFAST_AGENT_REPOSITORY_TREE_BUILDER_H
 
 #include <stdbool.h>
 
