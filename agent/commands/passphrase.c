@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,58 +73,91 @@ out:
 	return rc;
 }
 
-static int
-ask_once(FILE *terminal, const char *prompt, char *text, size_t size)
+/* Only there to end the read below: the terminal gets its echo back before we end. */
+static void
+interrupted(int number)
 {
-	struct termios old, silent;
-	int fd = fileno(terminal);
-	bool has_echo = tcgetattr(fd, &old) == 0;
-	char *line;
+	(void)number;
+}
 
-	fprintf(terminal, "%s: ", prompt);
-	fflush(terminal);
-	if (has_echo) {
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+static int
+read_line(int fd, char *text, size_t size, struct error *err)
+{
+	size_t used = 0;
+	ssize_t n;
+
+	while (used < size - 1) {
+		n = read(fd, text + used, 1);
+		if (n < 0 && errno == EINTR)
+			return error_set(err, ERROR_CANCELLED, "interrupted");
+		if (n < 0)
+			return error_sys(err, ERROR_IO, errno, "could not read from the terminal");
+		if (n == 0 || text[used] == '\n')
+			break;
+		used++;
+	}
+	text[used] = '\0';
+	text[strcspn(text, "\r")] = '\0';
+	return 0;
+}
+
+static int
+ask_once(int fd, const char *prompt, char *text, size_t size, struct error *err)
+{
+	struct sigaction handler = { .sa_handler = interrupted }, before[ARRAY_LEN(ending_signals)];
+	struct termios old, silent;
+	int rc;
+
+	for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
+		sigaction(ending_signals[i], &handler, &before[i]);
+	dprintf(fd, "%s: ", prompt);
+	if (tcgetattr(fd, &old) == 0) {
 		silent = old;
 		silent.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(fd, TCSAFLUSH, &silent);
-	}
-	line = fgets(text, (int)size, terminal);
-	if (has_echo)
+		rc = read_line(fd, text, size, err);
 		tcsetattr(fd, TCSAFLUSH, &old);
-	fputc('\n', terminal);
-	if (line == NULL)
-		return -1;
-	text[strcspn(text, "\r\n")] = '\0';
-	return 0;
+	} else {
+		rc = error_sys(err, ERROR_IO, errno, "could not silence the terminal");
+	}
+	dprintf(fd, "\n");
+	for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
+		sigaction(ending_signals[i], &before[i], NULL);
+	return rc;
 }
 
 int
 passphrase_ask(const char *prompt, bool twice, char **ret, struct error *err)
 {
 	char first[PASSPHRASE_MAX], second[PASSPHRASE_MAX];
-	FILE *terminal = fopen("/dev/tty", "r+e");
-	int rc = -1;
+	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY), rc = -1;
 
-	if (terminal == NULL) {
+	if (fd < 0) {
 		error_set(err, ERROR_USAGE, "no passphrase file, and no terminal to ask on");
 		return error_hint(err, "name the file with --passphrase-file");
 	}
-	setvbuf(terminal, NULL, _IONBF, 0); /* nothing of it stays in a buffer */
-	if (ask_once(terminal, prompt, first, sizeof(first)) != 0 || first[0] == '\0') {
+	if (ask_once(fd, prompt, first, sizeof(first), err) != 0)
+		goto out;
+	if (first[0] == '\0') {
 		error_set(err, ERROR_USAGE, "no passphrase was typed");
 		goto out;
 	}
-	if (twice && (ask_once(terminal, "once more", second, sizeof(second)) != 0 ||
-	    strcmp(first, second) != 0)) {
-		error_set(err, ERROR_USAGE, "the two differ");
-		goto out;
+	if (twice) {
+		if (ask_once(fd, "once more", second, sizeof(second), err) != 0)
+			goto out;
+		if (strcmp(first, second) != 0) {
+			error_set(err, ERROR_USAGE, "the two differ");
+			goto out;
+		}
 	}
 	*ret = mem_strdup(first);
 	rc = 0;
 out:
 	explicit_bzero(first, sizeof(first));
 	explicit_bzero(second, sizeof(second));
-	fclose(terminal);
+	close(fd);
 	return rc;
 }
 

@@ -34,13 +34,50 @@ struct agent {
 	struct http *http;
 };
 
-static void
-warn_about_passphrase(const char *path)
+/* Where the repository is said to be, whatever the present folder; a URL stays as it is. */
+static char *
+repository_place(const struct config *config)
 {
+	const char *place = config->repository;
+	char *here, *absolute;
+
+	if (*place == '/' || strstr(place, "://") != NULL || (here = getcwd(NULL, 0)) == NULL)
+		return mem_strdup(place);
+	absolute = mem_printf("%s/%s", here, strncmp(place, "./", 2) == 0 ? place + 2 : place);
+	free(here);
+	return absolute;
+}
+
+/* A repository where none is.  A disk that is not mounted must not be answered by a new one. */
+static int
+make_repository(const struct config *config, const char *place, struct agent *agent,
+    struct error *err)
+{
+	char *passphrase = NULL, *path = passphrase_path(config);
+	bool made = false;
+	int known = state_folder_knows_repository(config->state, place, err), rc = -1;
+
+	if (known > 0) {
+		error_set(err, ERROR_NOT_FOUND, "the repository '%s' was there and is not any more",
+		    place);
+		error_hint(err,
+		    "is its disk mounted? To begin with a new one, remove '%s/repository'",
+		    config->state);
+	}
+	if (known != 0 || storage_open(config->repository, true, &agent->storage, err) != 0 ||
+	    passphrase_for_new(config, &passphrase, &made, err) != 0 ||
+	    repository_init(agent->storage, passphrase, err) != 0)
+		goto out;
+	log_event(LOG_LEVEL_INFO, "repository-made", json_pack("{s:s}", "repository", place));
 	fprintf(stderr,
 	    "holdfastd: the repository is new; its passphrase is in '%s'.\n"
 	    "           KEEP A COPY OF IT ELSEWHERE: without it no backup can ever be read.\n",
 	    path);
+	rc = 0;
+out:
+	passphrase_free(passphrase);
+	free(path);
+	return rc;
 }
 
 /* The repository, made if there is none yet. */
@@ -48,31 +85,30 @@ static int
 open_repository(struct session *session, struct agent *agent, struct error *err)
 {
 	const struct config *config = session->config;
-	char *passphrase = NULL, *path = passphrase_path(config);
-	bool made = false;
-	int found, rc = -1;
+	char *place = repository_place(config);
+	int found = 0, rc = -1;
 
-	if (storage_open(config->repository, true, &agent->storage, err) != 0)
-		goto out;
-	found = repository_exists(agent->storage, err);
+	if (storage_open(config->repository, false, &agent->storage, err) == 0)
+		found = repository_exists(agent->storage, err);
+	else if (err->code != ERROR_NOT_FOUND)
+		found = -1;
 	if (found < 0)
 		goto out;
 	if (found == 0) {
-		if (passphrase_for_new(config, &passphrase, &made, err) != 0 ||
-		    repository_init(agent->storage, passphrase, err) != 0)
+		/* Opened once more, to make the folder. */
+		storage_close(agent->storage);
+		agent->storage = NULL;
+		if (make_repository(config, place, agent, err) != 0)
 			goto out;
-		log_event(LOG_LEVEL_INFO, "repository-made", json_pack("{s:s}", "repository",
-		    storage_url(agent->storage)));
-		warn_about_passphrase(path);
 	}
 	if (passphrase_open_repository(config, agent->storage, false, &session->repo, NULL, NULL,
 	    err) != 0)
 		goto out;
 	agent->storage = NULL; /* the repository's from here on */
-	rc = 0;
+	rc = state_folder_note_repository(config->state, place, repository_id_text(session->repo),
+	    err);
 out:
-	passphrase_free(passphrase);
-	free(path);
+	free(place);
 	return rc;
 }
 
@@ -136,6 +172,7 @@ stop_signals(void)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP); /* its terminal is gone: a good end, too */
 	return signals;
 }
 

@@ -93,3 +93,80 @@ out:
 	free(path);
 	return rc;
 }
+
+/* The noted line, or NULL if there is none. */
+static char *
+read_note(const char *path, struct error *err)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t cap = 0;
+
+	if (file == NULL) {
+		if (errno != ENOENT)
+			error_sys(err, ERROR_IO, errno, "could not open '%s'", path);
+		return NULL;
+	}
+	if (getline(&line, &cap, file) < 0) {
+		free(line);
+		line = NULL;
+	} else {
+		line[strcspn(line, "\n")] = '\0';
+	}
+	fclose(file);
+	return line;
+}
+
+int
+state_folder_note_repository(const char *folder, const char *url, const char *id,
+    struct error *err)
+{
+	char *path = mem_printf("%s/repository", folder), *beside = mem_printf("%s.new", path);
+	char *line = mem_printf("%s %s\n", url, id), *noted = NULL;
+	struct error ignored = ERROR_INIT;
+	int fd = -1, rc = -1;
+
+	noted = read_note(path, &ignored);
+	if (noted != NULL && strlen(noted) + 1 == strlen(line) &&
+	    strncmp(noted, line, strlen(noted)) == 0) {
+		rc = 0;
+		goto out;
+	}
+	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, line, strlen(line)) != (ssize_t)strlen(line) || fsync(fd) != 0 ||
+	    rename(beside, path) != 0) {
+		error_sys(err, ERROR_IO, errno, "could not write '%s'", path);
+		goto out;
+	}
+	rc = 0;
+out:
+	if (fd >= 0)
+		close(fd);
+	free(noted);
+	free(line);
+	free(beside);
+	free(path);
+	return rc;
+}
+
+int
+state_folder_knows_repository(const char *folder, const char *url, struct error *err)
+{
+	char *path = mem_printf("%s/repository", folder), *noted, *space;
+	int rc = 0;
+
+	error_clear(err);
+	noted = read_note(path, err);
+	if (noted == NULL) {
+		rc = err->code == ERROR_NONE ? 0 : -1;
+	} else {
+		/* The id has no blank; the place may. */
+		space = strrchr(noted, ' ');
+		if (space != NULL)
+			*space = '\0';
+		rc = strcmp(noted, url) == 0;
+	}
+	free(noted);
+	free(path);
+	return rc;
+}

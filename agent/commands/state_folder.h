@@ -16,4 +16,13 @@ int state_folder_make(const char *folder, struct error *err);
  */
 int state_folder_lock(const char *folder, int *ret_fd, struct error *err);
 
+/*
+ * The repository that this agent has worked with, in STATE/repository: "URL ID".  Where it was
+ * and is not any more (a disk that is not mounted) no new one must be made in its place.
+ */
+int state_folder_note_repository(const char *folder, const char *url, const char *id,
+    struct error *err);
+/* 1 if a repository at this place was noted, 0 if not, -1 error. */
+int state_folder_knows_repository(const char *folder, const char *url, struct error *err);
+
 #endif

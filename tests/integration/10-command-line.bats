@@ -78,6 +78,16 @@ setup() {
 	) | script -qefc "'$HOLDFASTD' --repository '$REPOSITORY' --state '$STATE' snapshots" screen
 	grep -q "$SOURCE" screen
 	run ! grep -qF -e "$typed" screen
+	# An interrupt at the question ends it, and the terminal gets its echo back.
+	: >screen
+	(
+		wait_for grep -q 'passphrase of the repository:' screen
+		printf '\003'
+		wait_for grep -q 'echo is' screen
+	) | script -qfc "'$HOLDFASTD' --repository '$REPOSITORY' --state '$STATE' snapshots
+		stty -a | grep -qw -e '-echo' && echo 'echo is lost' || echo 'echo is there'" screen
+	grep -q interrupted screen
+	grep -q 'echo is there' screen
 	run -2 setsid "$HOLDFASTD" --repository "$REPOSITORY" --state "$STATE" snapshots </dev/null
 	[[ $output == *"no terminal"* || $output == *"no passphrase"* ]]
 }

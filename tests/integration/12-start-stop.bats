@@ -65,6 +65,33 @@ teardown() {
 	start_agent
 }
 
+@test "a repository that is not there any more is not replaced by an empty one" {
+	start_agent
+	stop_agent
+	mv "$REPOSITORY" "$BATS_TEST_TMPDIR/unmounted"
+	run -1 offline --listen 127.0.0.1:1
+	[[ $output == *"was there and is not any more"*"is its disk mounted?"* ]]
+	[ ! -e "$REPOSITORY" ]
+	# Nor in the empty folder on which it would be mounted.
+	mkdir "$REPOSITORY"
+	run -1 offline --listen 127.0.0.1:1
+	[[ $output == *"was there and is not any more"* ]]
+	rmdir "$REPOSITORY"
+	mv "$BATS_TEST_TMPDIR/unmounted" "$REPOSITORY"
+	start_agent
+	stop_agent
+	# Another place is a wish, and this one can be given up.
+	offline --repository "$BATS_TEST_TMPDIR/other" init
+	rm -r "$REPOSITORY" "$STATE/repository"
+	start_agent
+}
+
+@test "SIGHUP ends it well, too" {
+	start_agent
+	stop_agent HUP
+	[ "$(agent_status)" = 0 ]
+}
+
 @test "an address that is taken is said, and the state folder is free again" {
 	start_agent
 	port=$(agent_port)
