@@ -4,40 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/repository/prune_internal.h"
-#include "agent/repository/scan.h"
-#include "agent/repository/snapshot.h"
+#include "agent/repository/check_internal.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
 #define THREADS_MAX 64
 /* So many snapshots and paths are named for one damaged object. */
 #define NAMED_MAX 100
-
-/* One thing that is wrong, and whom it hurts. */
-struct damage {
-	char *object;
-	char *problem;
-	json_t *snapshots, *paths;
-	uint64_t path_total;
-	bool only_if_needed; /* no damage unless some snapshot needs it */
-};
-
-struct check {
-	struct repository *repo;
-	const struct check_options *options;
-	struct progress *progress;
-	struct check_result *result;
-	struct blob_table bad_blobs; /* location.frame: number of the damage */
-	pthread_mutex_t lock;        /* what follows, while threads verify packs */
-	struct damage *damages;
-	size_t damage_count, damage_cap;
-	struct object_names packs;
-	size_t next_pack;
-	struct error err;            /* the first that ended a thread */
-	bool failed;
-	const struct snapshot *snapshot; /* the one being scanned */
-};
 
 static size_t
 add_damage(struct check *check, const char *object, const char *problem)
@@ -302,8 +275,8 @@ check_index(struct check *check, struct error *err)
 	return 0;
 }
 
-static int
-blob_unusable(void *arg, const struct blob_id *id, const struct blob_place *place,
+int
+check_blob_unusable(void *arg, const struct blob_id *id, const struct blob_place *place,
     struct error *why)
 {
 	struct check *check = arg;
@@ -376,7 +349,7 @@ check_snapshots(struct check *check, struct error *err)
 		return -1;
 	scan_init(&scan, check->repo, check->progress);
 	scan.problem = blob_problem;
-	scan.unusable = blob_unusable;
+	scan.unusable = check_blob_unusable;
 	scan.arg = check;
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		check->snapshot = list[i];
@@ -417,38 +390,55 @@ take_damages(struct check *check)
 	free(check->damages);
 }
 
+void
+check_begin(struct check *check, struct repository *repo, const struct check_options *options,
+    struct progress *progress, struct check_result *result)
+{
+	*check = (struct check){ .repo = repository_view(repo), .options = options,
+		.progress = progress, .result = result };
+	memset(result, 0, sizeof(*result));
+	pthread_mutex_init(&check->lock, NULL);
+	blob_table_init(&check->bad_blobs);
+}
+
+int
+check_find_bad(struct check *check, struct error *err)
+{
+	progress_phase(check->progress, "index");
+	if (repository_refresh(check->repo, err) != 0 ||
+	    repository_note_missing(check->repo, err) != 0 ||
+	    repository_load_index(check->repo, err) != 0 || check_index(check, err) != 0 ||
+	    object_names_read(check->repo->storage, "packs", &check->packs, err) != 0)
+		return -1;
+	check->result->blobs = check->repo->table.count;
+	progress_phase(check->progress, check->options->read_data ? "read" : "packs");
+	return check_packs(check, err);
+}
+
+void
+check_end(struct check *check)
+{
+	take_damages(check);
+	object_names_done(&check->packs);
+	blob_table_done(&check->bad_blobs);
+	pthread_mutex_destroy(&check->lock);
+	repository_close(check->repo);
+}
+
 int
 check_run(struct repository *repo, const struct check_options *options,
     struct progress *progress, struct check_result *result, struct error *err)
 {
-	struct check check = { .repo = repository_view(repo), .options = options, .progress = progress,
-		.result = result };
-	int rc = -1;
+	struct check check;
+	int rc;
 
-	memset(result, 0, sizeof(*result));
-	pthread_mutex_init(&check.lock, NULL);
-	blob_table_init(&check.bad_blobs);
-	progress_phase(progress, "index");
-	/* A view of its own: what is checked is what is stored, not what is remembered. */
-	if (repository_refresh(check.repo, err) != 0 ||
-	    repository_note_missing(check.repo, err) != 0 ||
-	    repository_load_index(check.repo, err) != 0 || check_index(&check, err) != 0 ||
-	    object_names_read(check.repo->storage, "packs", &check.packs, err) != 0)
-		goto out;
-	result->blobs = check.repo->table.count;
-	progress_phase(progress, options->read_data ? "read" : "packs");
-	if (check_packs(&check, err) != 0)
-		goto out;
-	progress_phase(progress, "snapshots");
-	if (check_snapshots(&check, err) != 0)
-		goto out;
-	rc = 0;
-out:
-	take_damages(&check);
-	object_names_done(&check.packs);
-	blob_table_done(&check.bad_blobs);
-	pthread_mutex_destroy(&check.lock);
-	repository_close(check.repo);
+	check_begin(&check, repo, options, progress, result);
+	rc = check_find_bad(&check, err);
+	if (rc == 0) {
+		progress_phase(progress, "snapshots");
+		rc = check_snapshots(&check, err);
+	}
+	check_end(&check);
 	if (rc != 0)
 		check_result_done(result);
 	return rc;

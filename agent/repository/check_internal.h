@@ -1,0 +1,49 @@
+/*
+ * A check under way: which blobs cannot be used, and why.  Shared by check and repair.
+ */
+#ifndef HOLDFAST_AGENT_REPOSITORY_CHECK_INTERNAL_H
+#define HOLDFAST_AGENT_REPOSITORY_CHECK_INTERNAL_H
+
+#include "agent/repository/check.h"
+#include "agent/repository/repository_internal.h"
+#include "agent/repository/scan.h"
+#include "agent/repository/snapshot.h"
+
+/* One thing that is wrong, and whom it hurts. */
+struct damage {
+	char *object;
+	char *problem;
+	json_t *snapshots, *paths;
+	uint64_t path_total;
+	bool only_if_needed; /* no damage unless some snapshot needs it */
+};
+
+struct check {
+	struct repository *repo;
+	const struct check_options *options;
+	struct progress *progress;
+	struct check_result *result;
+	struct blob_table bad_blobs; /* location.frame: number of the damage */
+	pthread_mutex_t lock;        /* what follows, while threads verify packs */
+	struct damage *damages;
+	size_t damage_count, damage_cap;
+	struct object_names packs;
+	size_t next_pack;
+	struct error err;            /* the first that ended a thread */
+	bool failed;
+	const struct snapshot *snapshot; /* the one being scanned */
+};
+
+/* The check has a view of the repository of its own: what is checked is what is stored, not what is remembered. */
+void check_begin(struct check *check, struct repository *repo, const struct check_options *options,
+    struct progress *progress, struct check_result *result);
+/* Look at index and packs; afterwards bad_blobs holds every blob that is known to be lost. */
+int check_find_bad(struct check *check, struct error *err);
+/* Frees the check; result keeps what was found. */
+void check_end(struct check *check);
+
+/* For struct scan: whether a blob that the index has is lost; arg is the check. */
+int check_blob_unusable(void *arg, const struct blob_id *id, const struct blob_place *place,
+    struct error *why);
+
+#endif

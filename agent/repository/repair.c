@@ -1,0 +1,408 @@
+#include "agent/repository/repair.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/repository/check_internal.h"
+#include "agent/repository/claim.h"
+#include "agent/repository/tree.h"
+#include "agent/repository/tree_builder.h"
+#include "agent/repository/writer.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+
+#define CLAIM_WAIT_S 60
+/* So many lost paths of one snapshot are named. */
+#define LOST_NAMED_MAX 1000
+/* One index file covers at most so many packs, so that memory is bounded: about 100 bytes a blob. */
+#define PACKS_PER_INDEX 512
+
+/* ---- index */
+
+static int
+write_part(struct repository *repo, struct pack_directory **directories, size_t *count,
+    struct repair_result *result, bool apply, struct error *err)
+{
+	struct object_id id;
+	int rc = 0;
+
+	for (size_t i = 0; i < *count; i++)
+		result->blobs += directories[i]->blob_count;
+	result->packs += *count;
+	if (apply && *count > 0)
+		rc = index_write(repo->storage, repo->keys, directories, *count, &id, err);
+	for (size_t i = 0; i < *count; i++)
+		pack_directory_free(directories[i]);
+	*count = 0;
+	return rc;
+}
+
+static int
+index_packs(struct repository *repo, const struct object_names *packs, bool apply,
+    struct progress *progress, struct repair_result *result, struct error *err)
+{
+	struct pack_directory *directories[PACKS_PER_INDEX];
+	size_t count = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < packs->count && rc == 0; i++) {
+		struct error why = ERROR_INIT;
+		struct object_id id;
+
+		rc = progress_check(progress, err);
+		if (rc != 0 || pack_name_parse(packs->list[i], &id) != 0)
+			continue;
+		if (pack_read_directory(repo->storage, repo->keys, &id, &directories[count],
+		    &why) != 0) {
+			json_array_append_new(result->unreadable, json_pack("{s:s, s:s}", "pack",
+			    packs->list[i], "problem", why.message));
+			continue;
+		}
+		if (++count == PACKS_PER_INDEX)
+			rc = write_part(repo, directories, &count, result, apply, err);
+	}
+	if (rc == 0)
+		rc = write_part(repo, directories, &count, result, apply, err);
+	for (size_t i = 0; i < count; i++)
+		pack_directory_free(directories[i]);
+	return rc;
+}
+
+int
+repair_index(struct repository *repo, bool apply, struct progress *progress,
+    struct repair_result *result, struct error *err)
+{
+	struct object_names packs = { 0 }, old = { 0 };
+	struct claim *claim = NULL;
+	int rc = -1;
+
+	*result = (struct repair_result){ .unreadable = json_array(), .snapshots = json_array() };
+	progress_phase(progress, "index");
+	/* Exclusive: a backup would index its packs while their older index files are removed. */
+	if (apply && claim_take(repo, CLAIM_EXCLUSIVE, "repair", NULL, CLAIM_WAIT_S, &claim,
+	    err) != 0)
+		goto out;
+	if (object_names_read(repo->storage, "index", &old, err) != 0 ||
+	    object_names_read(repo->storage, "packs", &packs, err) != 0 ||
+	    index_packs(repo, &packs, apply, progress, result, err) != 0)
+		goto out;
+	if (apply && claim_check(claim, err) != 0)
+		goto out;
+	/* If interrupted here, old and new index files say the same of every readable pack. */
+	for (size_t i = 0; i < old.count && apply; i++)
+		if (storage_remove(repo->storage, old.list[i], err) != 0)
+			goto out;
+	result->index_files_removed = old.count;
+	repository_trim(repo);
+	rc = 0;
+out:
+	claim_release(claim);
+	object_names_done(&packs);
+	object_names_done(&old);
+	if (rc != 0)
+		repair_result_done(result);
+	return rc;
+}
+
+/* ---- snapshots */
+
+struct repair {
+	struct check check;
+	struct scan scan;     /* knows which parts of trees are whole */
+	struct writer *writer;
+	json_t *lost;         /* of the snapshot at hand */
+	uint64_t lost_total;
+};
+
+static int
+count_loss(void *arg, const char *path, size_t len, const struct blob_id *id,
+    const struct error *why, struct error *err)
+{
+	struct repair *repair = arg;
+	char *shown = text_printable(len > 0 ? path : "/", len > 0 ? len : 1);
+
+	(void)id;
+	(void)why;
+	(void)err;
+	if (json_array_size(repair->lost) < LOST_NAMED_MAX)
+		json_array_append_new(repair->lost, json_string(shown));
+	repair->lost_total++;
+	free(shown);
+	return 0;
+}
+
+static int
+blob_unusable(void *arg, const struct blob_id *id, const struct blob_place *place,
+    struct error *why)
+{
+	struct repair *repair = arg;
+
+	return check_blob_unusable(&repair->check, id, place, why);
+}
+
+/* Whether every blob of a file's content can be used. */
+static int
+content_is_whole(struct repair *repair, const struct blob_id *ids, size_t count, unsigned depth,
+    struct error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct repository *repo = repair->check.repo;
+		struct blob_place place;
+		struct blob_view view;
+		struct error why = ERROR_INIT;
+		int rc = repository_find_blob(repo, &ids[i], &place, err);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0 || check_blob_unusable(&repair->check, &ids[i], &place, &why) != 0)
+			return 0;
+		if (depth == 0)
+			continue;
+		if (repository_read_blob(repo, BLOB_LIST, &ids[i], &view, &why) != 0)
+			return 0;
+		rc = content_is_whole(repair, (const struct blob_id *)(const void *)view.data,
+		    view.len / BLOB_ID_SIZE, depth - 1, err);
+		blob_release(&view);
+		if (rc != 1)
+			return rc;
+	}
+	return 1;
+}
+
+/* One directory of the damaged snapshot and its copy. */
+struct copy_frame {
+	struct blob_id *parts;
+	size_t part_count, part;
+	struct entry *entries;
+	size_t count, next;
+	struct tree_dir *dir;
+};
+
+struct copy_stack {
+	struct copy_frame *frames;
+	size_t depth, cap;
+};
+
+static void
+copy_push(struct copy_stack *stack, const struct blob_id *parts, size_t count,
+    struct tree_dir *dir)
+{
+	MEM_GROW(stack->frames, stack->depth, stack->cap);
+	stack->frames[stack->depth++] = (struct copy_frame){
+		.parts = mem_dup(parts, count * sizeof(*parts)), .part_count = count, .dir = dir };
+}
+
+static void
+copy_pop(struct copy_stack *stack)
+{
+	struct copy_frame *frame = &stack->frames[--stack->depth];
+
+	tree_entries_free(frame->entries, frame->count);
+	free(frame->parts);
+	tree_dir_end(frame->dir);
+}
+
+/* The next part that can be read; those that cannot are gone with all below them. */
+static void
+copy_enter_part(struct repair *repair, struct copy_frame *frame)
+{
+	const struct blob_id *id = &frame->parts[frame->part++];
+	struct blob_view view;
+	struct error why = ERROR_INIT;
+	struct blob_location at;
+
+	tree_entries_free(frame->entries, frame->count);
+	frame->entries = NULL;
+	frame->count = frame->next = 0;
+	if (blob_table_find(&repair->check.bad_blobs, id, &at) == 1 ||
+	    repository_read_blob(repair->check.repo, BLOB_TREE, id, &view, &why) != 0)
+		return;
+	if (tree_decode(view.data, view.len, &frame->entries, &frame->count, &why) != 0) {
+		frame->entries = NULL;
+		frame->count = 0;
+	}
+	blob_release(&view);
+}
+
+static int
+copy_entry(struct repair *repair, struct copy_stack *stack, struct entry *entry,
+    struct error *err)
+{
+	struct tree_dir *dir = stack->frames[stack->depth - 1].dir;
+	struct tree_slot *slot;
+	int whole = 1;
+
+	if (entry->kind == ENTRY_FILE)
+		whole = content_is_whole(repair, entry->content, entry->content_count,
+		    entry->depth, err);
+	if (whole <= 0)
+		return whole; /* lost files are left out; the scan has named them */
+	slot = tree_dir_add(dir, entry->name, entry->name_len);
+	entry_done(&slot->entry);
+	entry_copy(&slot->entry, entry);
+	if (entry->kind != ENTRY_DIRECTORY) {
+		tree_slot_finish(slot, true);
+		return 0;
+	}
+	free(slot->entry.content);
+	slot->entry.content = NULL;
+	slot->entry.content_count = 0;
+	copy_push(stack, entry->content, entry->content_count,
+	    tree_dir_begin(repair->writer, slot));
+	return 0;
+}
+
+/* All that is left of a tree, as a new tree. */
+static int
+copy_tree(struct repair *repair, const struct snapshot *snapshot, struct tree_roots *roots,
+    struct error *err)
+{
+	struct copy_stack stack = { NULL, 0, 0 };
+	int rc = 0;
+
+	copy_push(&stack, snapshot->roots, snapshot->root_count,
+	    tree_dir_begin_root(repair->writer, roots));
+	while (rc == 0 && stack.depth > 0) {
+		struct copy_frame *frame = &stack.frames[stack.depth - 1];
+
+		rc = progress_check(repair->check.progress, err);
+		if (rc != 0)
+			break;
+		if (frame->next < frame->count)
+			rc = copy_entry(repair, &stack, &frame->entries[frame->next++], err);
+		else if (frame->part < frame->part_count)
+			copy_enter_part(repair, frame);
+		else
+			copy_pop(&stack);
+	}
+	while (stack.depth > 0)
+		copy_pop(&stack);
+	free(stack.frames);
+	return rc;
+}
+
+/* The lost paths join the losses that the snapshot had. */
+static void
+add_losses(struct snapshot *snapshot, const json_t *lost, uint64_t lost_total)
+{
+	const json_t *path;
+	size_t i, had = snapshot->loss_count;
+
+	snapshot->losses = mem_realloc(snapshot->losses, had + json_array_size(lost),
+	    sizeof(*snapshot->losses));
+	json_array_foreach(lost, i, path) {
+		struct snapshot_loss *loss = &snapshot->losses[snapshot->loss_count++];
+
+		loss->path = mem_strdup(json_string_value(path));
+		loss->reason = mem_strdup("lost in the repository; left out by repair");
+	}
+	snapshot->loss_total += lost_total;
+	snapshot->warn = true;
+}
+
+static int
+replace_snapshot(struct repair *repair, struct snapshot *snapshot, struct claim *claim,
+    char ret_id[SNAPSHOT_ID_TEXT_SIZE], struct error *err)
+{
+	struct repository *repo = repair->check.repo;
+	struct writer_options how = { .progress = repair->check.progress };
+	struct tree_roots roots = { NULL, 0, false };
+	struct writer_totals totals;
+	struct error why = ERROR_INIT;
+	char old[SNAPSHOT_ID_TEXT_SIZE];
+	int rc;
+
+	if (writer_begin(repo, &how, &repair->writer, err) != 0)
+		return -1;
+	if (copy_tree(repair, snapshot, &roots, &why) != 0)
+		writer_fail(repair->writer, &why);
+	rc = writer_finish(repair->writer, &totals, err);
+	repair->writer = NULL;
+	if (rc != 0) {
+		free(roots.parts);
+		return -1;
+	}
+	memcpy(old, snapshot->id, sizeof(old));
+	free(snapshot->roots);
+	snapshot->roots = roots.parts;
+	snapshot->root_count = roots.count;
+	add_losses(snapshot, repair->lost, repair->lost_total);
+	free(snapshot->parent);
+	snapshot->parent = mem_strdup(old);
+	if (claim_check(claim, err) != 0 || snapshot_publish(repo, snapshot, err) != 0)
+		return -1;
+	memcpy(ret_id, snapshot->id, SNAPSHOT_ID_TEXT_SIZE);
+	/* If interrupted here, both are there; repair finds the old one again. */
+	return snapshot_remove(repo, old, err);
+}
+
+static int
+repair_one(struct repair *repair, struct snapshot *snapshot, bool apply, struct claim *claim,
+    struct repair_result *result, struct error *err)
+{
+	char replacement[SNAPSHOT_ID_TEXT_SIZE] = "", id[SNAPSHOT_ID_TEXT_SIZE];
+	int rc;
+
+	memcpy(id, snapshot->id, sizeof(id));
+	repair->lost = json_array();
+	repair->lost_total = 0;
+	rc = scan_snapshot(&repair->scan, snapshot, err);
+	if (rc == 0 && repair->lost_total > 0 && apply)
+		rc = replace_snapshot(repair, snapshot, claim, replacement, err);
+	if (rc == 0 && repair->lost_total > 0)
+		json_array_append_new(result->snapshots, json_pack("{s:s, s:s*, s:O, s:I}", "id",
+		    id, "replacement", apply ? replacement : NULL, "lost", repair->lost,
+		    "lost_total", (json_int_t)repair->lost_total));
+	json_decref(repair->lost);
+	return rc;
+}
+
+int
+repair_snapshots(struct repository *repo, bool apply, bool read_data,
+    struct progress *progress, struct repair_result *result, struct error *err)
+{
+	struct check_options options = { .read_data = read_data };
+	struct check_result found;
+	struct repair repair = { .writer = NULL };
+	struct snapshot **list = NULL;
+	struct claim *claim = NULL;
+	size_t count = 0;
+	int rc = -1;
+
+	*result = (struct repair_result){ .unreadable = json_array(), .snapshots = json_array() };
+	check_begin(&repair.check, repo, &options, progress, &found);
+	scan_init(&repair.scan, repair.check.repo, progress);
+	repair.scan.problem = count_loss;
+	repair.scan.unusable = blob_unusable;
+	repair.scan.arg = &repair;
+	if (apply && claim_take(repo, CLAIM_SHARED, "repair", NULL, CLAIM_WAIT_S, &claim,
+	    err) != 0)
+		goto out;
+	if (check_find_bad(&repair.check, err) != 0 ||
+	    snapshot_list(repo, &list, &count, NULL, NULL, err) != 0)
+		goto out;
+	progress_phase(progress, "snapshots");
+	for (size_t i = 0; i < count; i++)
+		if (repair_one(&repair, list[i], apply, claim, result, err) != 0)
+			goto out;
+	rc = 0;
+out:
+	claim_release(claim);
+	for (size_t i = 0; i < count; i++)
+		snapshot_free(list[i]);
+	free(list);
+	scan_done(&repair.scan);
+	check_end(&repair.check);
+	check_result_done(&found);
+	if (rc != 0)
+		repair_result_done(result);
+	return rc;
+}
+
+void
+repair_result_done(struct repair_result *result)
+{
+	json_decref(result->unreadable);
+	json_decref(result->snapshots);
+	result->unreadable = result->snapshots = NULL;
+}
