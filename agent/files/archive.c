@@ -82,20 +82,21 @@ struct stream {
 
 /* --- libarchive's side -------------------------------------------------------------- */
 
+/*
+ * Never fails for libarchive, which frees its buffers only where every write succeeded: once the
+ * sink has failed, bytes are dropped, and whoever wrote them looks at sink_failed.
+ */
 static la_ssize_t
 stream_write(struct archive *archive, void *arg, const void *data, size_t len)
 {
 	struct stream *stream = arg;
 	size_t skip = stream->skip < len ? (size_t)stream->skip : len;
 
+	(void)archive;
 	stream->skip -= skip;
 	if (!stream->sink_failed && skip < len && stream->sink(stream->arg,
 	    (const uint8_t *)data + skip, len - skip, &stream->sink_error) < 0)
 		stream->sink_failed = true;
-	if (stream->sink_failed) {
-		archive_set_error(archive, EIO, "%s", stream->sink_error.message);
-		return -1;
-	}
 	return (la_ssize_t)len;
 }
 
@@ -153,7 +154,7 @@ stream_put(struct stream *stream, const uint8_t *data, size_t len, struct error 
 	while (len > 0) {
 		la_ssize_t done = archive_write_data(stream->archive, data, len);
 
-		if (done <= 0)
+		if (done <= 0 || stream->sink_failed)
 			return stream_error(stream, "write to the archive", err);
 		atomic_fetch_add(&stream->progress->bytes, (uint64_t)done);
 		data += done;
@@ -242,7 +243,7 @@ stream_header(struct stream *stream, const struct entry *entry, const char *link
 	archive_entry_free(to);
 	free(shown);
 	/* The one warning is of names that are no UTF-8, which are written as their bytes. */
-	if (code == ARCHIVE_OK || code == ARCHIVE_WARN)
+	if ((code == ARCHIVE_OK || code == ARCHIVE_WARN) && !stream->sink_failed)
 		return 1;
 	stream_error(stream, "add to the archive", &why);
 	if (code == ARCHIVE_FATAL || stream->sink_failed) {
@@ -443,12 +444,15 @@ stream_run(struct stream *stream, const struct snapshot *snapshot, const char *p
 		stream_enter(stream, top.content, top.content_count);
 		result = stream_walk(stream, err);
 	}
-	if (result == 0 && archive_write_close(stream->archive) != ARCHIVE_OK)
+	if (result == 0 && (archive_write_close(stream->archive) != ARCHIVE_OK ||
+	    stream->sink_failed))
 		result = stream_error(stream, "finish the archive", err);
 out:
-	/* What failed must not be completed by an end mark. */
-	if (stream->archive != NULL && result < 0)
-		archive_write_fail(stream->archive);
+	/* What failed must not be completed by an end mark: from here on nothing is passed on. */
+	if (stream->archive != NULL && result < 0) {
+		stream->sink_failed = true;
+		archive_write_close(stream->archive);
+	}
 	entry_done(&top);
 	return result;
 }
