@@ -46,6 +46,14 @@ has() {
 			jq -r --arg section "$section" '.[] | select(.section == $section).key')
 		[ "${#keys[@]}" -gt 5 ]
 		has "$BATS_TEST_TMPDIR/section" "${keys[@]}"
+		# And its default in its own paragraph; those that share one stand before it.
+		while IFS=$'\t' read -r key default; do
+			awk -v key="$key" '
+				/^     [a-z_]/ { inside = (" " $0 " ") ~ "[ ,]" key "[ ,]" }
+				inside' "$BATS_TEST_TMPDIR/section" >"$BATS_TEST_TMPDIR/paragraph"
+			has "$BATS_TEST_TMPDIR/paragraph" "$default" || { echo "of $key" && false; }
+		done < <("$HOLDFASTD" config show --describe --json | jq -r --arg section "$section" \
+			'.[] | select(.section == $section and .default != "") | [.key, .default] | @tsv')
 	done
 }
 
