@@ -18,7 +18,8 @@ typedef int http_handler_fn(struct request *request, struct response *response,
     struct error *err);
 
 #define ROUTE_BODY 1u   /* takes a body; others refuse one */
-#define ROUTE_INLINE 2u /* runs in the epoll thread: must not touch disk or locks */
+/* Runs in the epoll thread: must not touch the disk, nor a lock that somebody holds over that. */
+#define ROUTE_INLINE 2u
 
 struct route {
 	const char *method;

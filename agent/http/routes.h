@@ -15,7 +15,7 @@
 	  "how many backups there were, how many operations succeeded and failed") \
 	_(GET, "/stats", ROLE_READ, 0, "Stats", http_stat, \
 	  "the same as /stat") \
-	_(GET, "/v1/status", ROLE_READ, 0, "", http_status, \
+	_(GET, "/v1/status", ROLE_READ, ROUTE_INLINE, "", http_status, \
 	  "name, version, repository, runs and free space of the agent") \
 	_(GET, "/v1/runs", ROLE_READ, 0, "", http_runs_list, \
 	  "runs, newest first") \

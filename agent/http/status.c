@@ -15,6 +15,9 @@
 /* Where snapshots lie in a storage: agent/repository/FORMAT.md.  Counting needs no key. */
 #define SNAPSHOTS_FOLDER "snapshots"
 
+/* Anybody may ask whether the agent is ready: it is looked at so often at most. */
+#define READY_MAX_AGE_MS 1000
+
 /* How old the free space may be when somebody looks at it. */
 #define STATUS_MAX_AGE_MS 5000
 
@@ -30,7 +33,10 @@ struct status_cache {
 	int64_t looked_ms;
 	uint64_t snapshots, free_bytes, total_bytes;
 	bool space_known;
-	struct error error; /* why nothing is known */
+
+	pthread_mutex_t ready_lock; /* held while looking */
+	int64_t ready_ms;           /* when it was looked; 0: never */
+	const char *not_ready;      /* why; NULL: it is */
 };
 
 static int
@@ -55,7 +61,6 @@ look(struct status_cache *cache)
 	space = storage_space(storage, &free_bytes, &total_bytes, &space_err);
 	pthread_mutex_lock(&cache->lock);
 	cache->known = rc == 0;
-	cache->error = err;
 	cache->snapshots = snapshots;
 	cache->space_known = space == 1;
 	cache->free_bytes = free_bytes;
@@ -119,6 +124,7 @@ status_cache_new(struct http *http)
 	cache->started = time_now();
 	cache->started_ms = time_monotonic_ms();
 	pthread_mutex_init(&cache->lock, NULL);
+	pthread_mutex_init(&cache->ready_lock, NULL);
 	pthread_cond_init(&cache->idle, NULL);
 	/* Without it the number is a few seconds old, that is all. */
 	if (runs_subscribe(http->services.runs, NULL, run_event, cache, &cache->subscription,
@@ -140,6 +146,7 @@ status_cache_free(struct status_cache *cache)
 		pthread_cond_wait(&cache->idle, &cache->lock);
 	pthread_mutex_unlock(&cache->lock);
 	pthread_cond_destroy(&cache->idle);
+	pthread_mutex_destroy(&cache->ready_lock);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);
 }
@@ -203,25 +210,43 @@ http_livez(struct request *request, struct response *response, struct error *err
 	return 0;
 }
 
-/* Each reason why the agent could not do its work now. */
-int
-http_readyz(struct request *request, struct response *response, struct error *err)
+/* The reason why the agent could not do its work now; NULL if it can. */
+static const char *
+look_ready(struct http *http)
 {
-	const struct http_services *services = request->services;
+	struct error err = ERROR_INIT;
 	const char *what = NULL;
 	uint64_t snapshots = 0;
 
-	if (storage_list(repository_storage(services->repo), SNAPSHOTS_FOLDER, count_object,
-	    &snapshots, err) != 0)
+	if (storage_list(repository_storage(http->services.repo), SNAPSHOTS_FOLDER, count_object,
+	    &snapshots, &err) != 0)
 		what = "the repository cannot be read";
-	else if (runs_healthy(services->runs, err) != 0)
+	else if (runs_healthy(http->services.runs, &err) != 0)
 		what = "the state database takes no writes";
+	/* Nobody has to identify himself to hear it: only our own log gets names of files. */
+	if (what != NULL)
+		server_complain(http, &err);
+	return what;
+}
+
+int
+http_readyz(struct request *request, struct response *response, struct error *err)
+{
+	struct status_cache *cache = request->http->status;
+	int64_t now = time_monotonic_ms();
+	const char *what;
+
+	pthread_mutex_lock(&cache->ready_lock);
+	if (cache->ready_ms == 0 || now - cache->ready_ms > READY_MAX_AGE_MS) {
+		cache->not_ready = look_ready(request->http);
+		cache->ready_ms = time_monotonic_ms();
+	}
+	what = cache->not_ready;
+	pthread_mutex_unlock(&cache->ready_lock);
 	if (what == NULL) {
 		response_text(response, 200, "text/plain", "ready\n");
 		return 0;
 	}
-	/* Nobody has to identify himself here: only the journal gets names of files. */
-	server_complain(request->http, err);
 	error_set(err, ERROR_UNAVAILABLE, "%s", what);
 	return error_hint(err, "the agent's own log says why");
 }
