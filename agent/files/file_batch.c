@@ -413,6 +413,8 @@ file_batch_submit(struct file_batch *batch)
 
 		atomic_fetch_add(&batch->backup->counts.files, 1);
 		atomic_fetch_add(&batch->backup->counts.bytes, entry->size);
+		atomic_fetch_add(&batch->backup->progress->files, 1);
+		atomic_fetch_add(&batch->backup->progress->bytes, entry->size);
 		tree_slot_finish(batch->items[i].slot, true);
 		dir_handle_release(batch->items[i].dir);
 	}
