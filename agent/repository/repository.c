@@ -179,9 +179,11 @@ repository_read_blob(struct repository *repo, enum blob_kind kind, const struct 
 	}
 	if (read_place(repo, kind, id, &place, ret, &why) == 0)
 		return 0;
-	/* A later backup may have stored it again in another pack. */
+	/* A later backup may have stored it again in another pack, which is not known here yet if the
+	 * damage was known before. */
 	if (why.code == ERROR_CORRUPT &&
 	    repository_avoid_pack(repo, &place.pack, &ignored) >= 0 &&
+	    repository_refresh(repo, &ignored) == 0 &&
 	    repository_find_blob(repo, id, &other, &ignored) == 1 &&
 	    memcmp(&other.pack, &place.pack, sizeof(place.pack)) != 0 &&
 	    read_place(repo, kind, id, &other, ret, &ignored) == 0)
