@@ -114,10 +114,15 @@ apply_cache_tag(struct walk *walk, struct walk_frame *frame)
 {
 	static const char signature[] = "Signature: 8a477f597d28d172789f06886806bc55";
 	char head[sizeof(signature) - 1];
+	struct stat st;
 	ssize_t n = -1;
 	int fd;
 
-	if (!walk->backup->options->exclude_caches || !names_contain(&frame->names, "CACHEDIR.TAG"))
+	/* Looked at before it is opened: reading a FIFO takes from it what is meant for others. */
+	if (!walk->backup->options->exclude_caches ||
+	    !names_contain(&frame->names, "CACHEDIR.TAG") ||
+	    fstatat(frame->dir->fd, "CACHEDIR.TAG", &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode))
 		return;
 	fd = openat(frame->dir->fd, "CACHEDIR.TAG", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0) {
@@ -275,6 +280,31 @@ same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
+/* Whether all data is there; a blob that was lost since (damage, a mark of prune) is not. */
+static bool
+has_content(struct backup *backup, const struct blob_id *ids, size_t count, unsigned depth)
+{
+	struct blob_view view;
+	struct error ignored;
+	bool whole = true;
+
+	for (size_t i = 0; i < count && whole; i++) {
+		whole = repository_has_blob(backup->repo, &ids[i]);
+		if (!whole || depth == 0)
+			continue;
+		/* Lists are a few thousandths of the data; what they name may be lost without them. */
+		whole = repository_read_blob(backup->repo, BLOB_LIST, &ids[i], &view, &ignored) == 0;
+		if (whole) {
+			struct blob_id *below = mem_dup(view.data, view.len);
+
+			whole = has_content(backup, below, view.len / BLOB_ID_SIZE, depth - 1);
+			free(below);
+			blob_release(&view);
+		}
+	}
+	return whole;
+}
+
 static bool
 is_unchanged(struct backup *backup, const struct entry *previous, const struct stat *st)
 {
@@ -283,11 +313,8 @@ is_unchanged(struct backup *backup, const struct entry *previous, const struct s
 	    !same_time(&previous->mtime, &st->st_mtim) ||
 	    !same_time(&previous->ctime, &st->st_ctim))
 		return false;
-	/* A blob that was lost since (damage, a mark of prune) is stored again. */
-	for (size_t i = 0; i < previous->content_count && backup->writer != NULL; i++)
-		if (!repository_has_blob(backup->repo, &previous->content[i]))
-			return false;
-	return true;
+	return backup->writer == NULL ||
+	    has_content(backup, previous->content, previous->content_count, previous->depth);
 }
 
 static void
@@ -463,7 +490,7 @@ visit(struct walk *walk, const char *name, size_t len)
 	struct stat st;
 
 	if (fstatat(frame->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-		if (errno == ENOENT) {
+		if (errno == ENOENT && !frame->above) {
 			backup_note(backup, frame->dir, name, "vanished before it was read");
 			return;
 		}
@@ -474,6 +501,12 @@ visit(struct walk *walk, const char *name, size_t len)
 	if (!frame->above && exclude_match(backup->exclude, (const char *)walk->path.data,
 	    walk->path.len, S_ISDIR(st.st_mode)))
 		return;
+	/* The sources were resolved before: without them the backup is not what was asked for. */
+	if (frame->above && (S_ISLNK(st.st_mode) || (!S_ISDIR(st.st_mode) && !is_source(walk)))) {
+		error_set(&err, ERROR_IO, "became something else while it was backed up");
+		backup_loss(backup, frame->dir, name, &err);
+		return;
+	}
 	if (S_ISREG(st.st_mode))
 		visit_file(walk, name, len, &st);
 	else if (S_ISDIR(st.st_mode))
