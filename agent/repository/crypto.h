@@ -36,6 +36,7 @@ enum seal_type {
 	SEAL_CLAIM = 7,
 	SEAL_MARKS = 8,
 	SEAL_TRASH = 9,
+	SEAL_PIN = 10,
 };
 
 struct object_id {

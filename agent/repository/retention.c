@@ -121,6 +121,8 @@ keep_decide(const struct keep_rules *rules, struct snapshot *const *list, size_t
 				continue;
 			done[k] = true;
 			decisions[k].reasons = json_array();
+			if (list[k]->pinned)
+				keep_for(&decisions[k], "pinned", "by hand");
 			if (no_rule(rules))
 				keep_for(&decisions[k], "no rule", "is set");
 			else

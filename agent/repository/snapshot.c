@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "agent/repository/sealed_json.h"
+#include "agent/repository/snapshot_internal.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
-#define SNAPSHOT_FOLDER "snapshots"
-#define TRASH_FOLDER "trash"
 #define SNAPSHOT_FORMAT 1
 #define PREFIX_MIN 4
 
@@ -116,6 +115,8 @@ snapshot_to_json(const struct snapshot *snapshot)
 		json_object_set_new(json, counters[i].key, json_integer((json_int_t)*value));
 	}
 	json_object_set_new(json, "outcome", json_string(snapshot->warn ? "warn" : "ok"));
+	if (snapshot->pinned)
+		json_object_set_new(json, "pinned", json_true());
 	for (size_t i = 0; i < snapshot->loss_count; i++)
 		json_array_append_new(losses, json_pack("{s:s, s:s}", "path",
 		    snapshot->losses[i].path, "reason", snapshot->losses[i].reason));
@@ -303,13 +304,16 @@ snapshot_list(struct repository *repo, struct snapshot ***ret, size_t *ret_count
 		}
 	}
 	object_names_done(&names);
+	if (rc == 0)
+		rc = snapshots_flag_pinned(repo, list, count, err);
 	if (rc != 0) {
 		for (size_t i = 0; i < count; i++)
 			snapshot_free(list[i]);
 		free(list);
 		return -1;
 	}
-	qsort(list, count, sizeof(*list), compare_snapshots);
+	if (count > 0)
+		qsort(list, count, sizeof(*list), compare_snapshots);
 	*ret = list;
 	*ret_count = count;
 	return 0;
@@ -369,7 +373,13 @@ snapshot_find(struct repository *repo, const char *name, struct snapshot **ret,
 		error_set(err, ERROR_AMBIGUOUS, "%zu snapshots begin with '%s'", matches, name);
 		return error_hint(err, "give more digits");
 	}
-	return read_snapshot(repo, &found, ret, err);
+	if (read_snapshot(repo, &found, ret, err) != 0)
+		return -1;
+	if (snapshots_flag_pinned(repo, ret, 1, err) != 0) {
+		snapshot_free(*ret);
+		return -1;
+	}
+	return 0;
 }
 
 int
@@ -409,35 +419,4 @@ snapshot_withdraw(struct repository *repo, const struct snapshot *snapshot, stru
 		return error_set(err, ERROR_INTERNAL, "snapshot was not published");
 	sealed_json_name(SNAPSHOT_FOLDER, &id, name);
 	return storage_remove(repo->storage, name, err);
-}
-
-int
-snapshot_remove(struct repository *repo, const char *id_text, struct error *err)
-{
-	struct object_id id;
-	json_t *json = NULL, *trash = NULL;
-	char name[64], now[TIME_TEXT_SIZE];
-	int rc = -1;
-
-	if (object_id_parse(id_text, strlen(id_text), &id) != 0)
-		return error_set(err, ERROR_NOT_FOUND, "no snapshot of that id");
-	sealed_json_name(SNAPSHOT_FOLDER, &id, name);
-	if (sealed_json_read(repo, SNAPSHOT_FOLDER, SEAL_SNAPSHOT, &id, &json, err) != 0) {
-		/* A damaged snapshot can be forgotten too; there is nothing to keep. */
-		if (err->code == ERROR_CORRUPT)
-			return storage_remove(repo->storage, name, err);
-		if (err->code == ERROR_NOT_FOUND)
-			error_set(err, ERROR_NOT_FOUND, "no snapshot '%s'", id_text);
-		return -1;
-	}
-	time_format(time_now(), 0, now);
-	trash = json_pack("{s:s, s:O}", "trashed", now, "snapshot", json);
-	if (sealed_json_write(repo, TRASH_FOLDER, SEAL_TRASH, &id, trash, true, err) != 0)
-		goto out;
-	/* If interrupted here, it is in both places; it counts as not forgotten. */
-	rc = storage_remove(repo->storage, name, err);
-out:
-	json_decref(json);
-	json_decref(trash);
-	return rc;
 }

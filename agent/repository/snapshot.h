@@ -43,6 +43,7 @@ struct snapshot {
 	uint64_t added_blobs, added_bytes; /* plain bytes of blobs that were new */
 	uint64_t stored_bytes;  /* what they take in packs */
 	bool warn;              /* finished with losses */
+	bool pinned;            /* by snapshot_list and snapshot_find: retention never touches it */
 	uint64_t loss_total;
 	struct snapshot_loss *losses; /* the first of them */
 	size_t loss_count;
@@ -60,8 +61,19 @@ int snapshot_list(struct repository *repo, struct snapshot ***ret, size_t *ret_c
 int snapshot_find(struct repository *repo, const char *name, struct snapshot **ret,
     struct error *err);
 /* Forget a snapshot: it moves to the trash; its data stays until a prune after the grace period.
- * Takes a full id. */
+ * Takes a full id.  ERROR_CONFLICT if it is pinned. */
 int snapshot_remove(struct repository *repo, const char *id, struct error *err);
+
+/* Pin a snapshot, or take the pin away: a pinned one can be neither forgotten nor pruned. */
+int snapshot_pin(struct repository *repo, const char *id, bool pinned, struct error *err);
+
+/* Snapshots that were forgotten and whose data is still there, each with the time it was forgotten;
+ * damaged ones are left out.  Caller frees each snapshot and both arrays. */
+int snapshot_list_trash(struct repository *repo, struct snapshot ***ret, struct timespec **ret_times,
+    size_t *ret_count, struct error *err);
+/* Bring a forgotten snapshot back, by its id or an unambiguous prefix; ret_id is its full id. */
+int snapshot_recall(struct repository *repo, const char *name, char ret_id[SNAPSHOT_ID_TEXT_SIZE],
+    struct error *err);
 
 /*
  * Publish a finished backup: gives it its id and a sequence above all others.  Everything it leads to
