@@ -70,6 +70,9 @@ is_in_state() {
 	api POST "/v1/runs/$id/continue"
 	[[ $API_STATUS == 2* ]]
 	is_in_state "$id" running
+	# Held again, so that it does not end before it is told to: /usr/share may be small.
+	api POST "/v1/runs/$id/pause"
+	[[ $API_STATUS == 2* ]]
 	api DELETE "/v1/runs/$id"
 	[[ $API_STATUS == 2* ]]
 	wait_run "$id" cancelled
