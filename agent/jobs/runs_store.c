@@ -1,15 +1,18 @@
 #include "agent/jobs/runs_store.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "shared/mem.h"
 #include "shared/sql.h"
 #include "shared/text.h"
 
 struct runs_store {
+	char *folder;
 	pthread_mutex_t lock;
 	sqlite3 *db;
 };
@@ -47,6 +50,7 @@ runs_store_open(const char *state_folder, struct runs_store **ret, char **ret_no
 	int rc;
 
 	*ret_notice = NULL;
+	store->folder = mem_strdup(state_folder);
 	pthread_mutex_init(&store->lock, NULL);
 	rc = sql_open(path, schema, ARRAY_LEN(schema), &store->db, &aside, err);
 	if (rc == 0) {
@@ -71,6 +75,7 @@ runs_store_close(struct runs_store *store)
 		return;
 	sql_close(store->db);
 	pthread_mutex_destroy(&store->lock);
+	free(store->folder);
 	free(store);
 }
 
@@ -482,17 +487,28 @@ runs_store_unlogged(struct runs_store *store, json_t **ret, struct error *err)
 	return rc;
 }
 
+/* A commit needs some pages of log, and the log of actions as much again. */
+#define SPACE_LEAST (1 << 20)
+
 int
 runs_store_try(struct runs_store *store, struct error *err)
 {
+	struct statvfs fs;
 	int rc;
 
-	/* A transaction that is taken back asks for the lock and the space, and leaves nothing. */
+	/* What is taken back leaves nothing, and reaches no disk: the space is asked for apart. */
 	pthread_mutex_lock(&store->lock);
 	rc = sql_exec(store->db, "BEGIN IMMEDIATE; INSERT OR REPLACE INTO probe VALUES(1, 0);"
 	    " ROLLBACK", err);
 	if (rc != 0 && !sqlite3_get_autocommit(store->db))
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 	pthread_mutex_unlock(&store->lock);
-	return rc;
+	if (rc != 0)
+		return -1;
+	if (statvfs(store->folder, &fs) != 0)
+		return error_sys(err, ERROR_IO, errno, "could not look at '%s'", store->folder);
+	if ((uint64_t)fs.f_bavail * fs.f_frsize >= SPACE_LEAST)
+		return 0;
+	error_set(err, ERROR_NO_SPACE, "the disk of the state folder '%s' is full", store->folder);
+	return error_hint(err, "free some space: no run can be recorded there");
 }

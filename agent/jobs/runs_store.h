@@ -74,7 +74,7 @@ int runs_store_list(struct runs_store *store, const char *kind, const char *stat
  * "bytes" and "stored_bytes" besides. */
 int runs_store_unlogged(struct runs_store *store, json_t **ret, struct error *err);
 
-/* Whether the database takes a write. */
+/* Whether the database takes a write, and its disk has room for one.  Makes no disk work. */
 int runs_store_try(struct runs_store *store, struct error *err);
 
 #endif
