@@ -11,6 +11,7 @@ setup() {
 	mkdir "$DISK"
 	mount -t tmpfs -o size=4m,mode=0700 holdfast-test "$DISK" ||
 		skip "a tmpfs cannot be mounted here"
+	# shellcheck disable=SC2034 # of lib/agent
 	STATE=$DISK/state
 }
 
@@ -25,6 +26,16 @@ fill_disk() {
 	dd if=/dev/zero of="$DISK/filler" bs=4096 2>/dev/null || true
 }
 
+is_ready() {
+	api GET /readyz
+	[[ $API_STATUS == 200 ]]
+}
+
+is_unready() {
+	api GET /readyz
+	[[ $API_STATUS == 503 ]]
+}
+
 is_logged() {
 	[ "$(log_rows "[.[] | select(.run == \"$1\" and .action == \"Backup\")] | length")" = 1 ]
 }
@@ -34,15 +45,14 @@ is_logged() {
 	fill_disk
 	api POST /backup -d path_to_folder="$SOURCE"
 	assert_problem 507 no-space
-	api GET /readyz
-	assert_status 503
+	wait_for is_unready
 	api GET /livez
 	assert_status 200
 	rm "$DISK/filler"
 	api POST /backup -d path_to_folder="$SOURCE"
 	assert_status 201
-	api GET /readyz
-	assert_status 200
+	# The probe's answer is kept for some seconds.
+	wait_for is_ready
 }
 
 @test "a run that ends on a full disk is saved and logged as soon as there is room" {
