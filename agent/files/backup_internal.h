@@ -54,14 +54,18 @@ void dir_handle_release(struct dir_handle *handle);
 /* Files that wait to be read together, neighbours in the walk. */
 struct file_batch;
 struct file_batch *file_batch_new(struct backup *backup);
-/* Take a file of this size over; says whether the batch is full. */
+/*
+ * Take a file of this size over; says whether the batch is full.
+ *   existed  it was in the previous snapshot
+ */
 bool file_batch_add(struct file_batch *batch, struct dir_handle *dir, struct tree_slot *slot,
-    uint64_t size);
+    uint64_t size, bool existed);
 /* Hand the batch to the workers (or finish its slots in a dry run). */
 void file_batch_submit(struct file_batch *batch);
 
 /* Read one large file here and now, into a stream. */
-void file_stream(struct backup *backup, struct dir_handle *dir, struct tree_slot *slot);
+void file_stream(struct backup *backup, struct dir_handle *dir, struct tree_slot *slot,
+    bool existed);
 
 /* Losses and notes of a name in a folder. */
 void backup_loss(struct backup *backup, const struct dir_handle *dir, const char *name,

@@ -30,6 +30,7 @@
 struct batch_item {
 	struct dir_handle *dir;
 	struct tree_slot *slot;
+	bool existed; /* in the previous snapshot */
 };
 
 struct file_batch {
@@ -309,6 +310,16 @@ read_data(int fd, struct entry *entry, uint8_t *buf, size_t *ret_len, struct err
 	return 0;
 }
 
+/* A file that is to be in the snapshot. */
+static void
+count_file(struct backup *backup, const struct entry *entry, bool existed)
+{
+	atomic_fetch_add(existed ? &backup->counts.changed_files : &backup->counts.new_files, 1);
+	atomic_fetch_add(&backup->counts.files, 1);
+	atomic_fetch_add(&backup->counts.bytes, entry->size);
+	atomic_fetch_add(&backup->progress->files, 1);
+}
+
 /* True if the entry is to be kept. */
 static bool
 read_item(struct backup *backup, struct writer_worker *worker, struct batch_item *item,
@@ -317,6 +328,7 @@ read_item(struct backup *backup, struct writer_worker *worker, struct batch_item
 	struct entry *entry = &item->slot->entry;
 	struct error err = ERROR_INIT;
 	size_t len = 0;
+	bool empty;
 	int fd = -1, rc;
 
 	rc = open_entry(backup, item->dir, entry, &fd, &err);
@@ -336,8 +348,9 @@ read_item(struct backup *backup, struct writer_worker *worker, struct batch_item
 		*buf = mem_realloc(*buf, entry->size, 1);
 		*buf_len = entry->size;
 	}
-	rc = entry->size == 0 ? 0 : read_data(fd, entry, *buf, &len, &err);
-	if (rc == 0 && entry->size > 0)
+	empty = entry->size == 0;
+	rc = empty ? 0 : read_data(fd, entry, *buf, &len, &err);
+	if (rc == 0 && !empty)
 		note_change(backup, item->dir, fd, entry);
 	close(fd);
 	if (rc != 0)
@@ -346,9 +359,7 @@ read_item(struct backup *backup, struct writer_worker *worker, struct batch_item
 		writer_fail(backup->writer, &err);
 		return false;
 	}
-	atomic_fetch_add(&backup->counts.files, 1);
-	atomic_fetch_add(&backup->counts.bytes, entry->size);
-	atomic_fetch_add(&backup->progress->files, 1);
+	count_file(backup, entry, item->existed);
 	atomic_fetch_add(&backup->progress->bytes, entry->size);
 	return true;
 loss:
@@ -367,12 +378,12 @@ file_batch_new(struct backup *backup)
 
 bool
 file_batch_add(struct file_batch *batch, struct dir_handle *dir, struct tree_slot *slot,
-    uint64_t size)
+    uint64_t size, bool existed)
 {
 	MEM_GROW(batch->items, batch->count, batch->cap);
 	if (batch->count == 0 || batch->items[batch->count - 1].dir != dir)
 		batch->dirs++;
-	batch->items[batch->count++] = (struct batch_item){ dir_handle_hold(dir), slot };
+	batch->items[batch->count++] = (struct batch_item){ dir_handle_hold(dir), slot, existed };
 	batch->bytes += size;
 	return batch->bytes >= BATCH_BYTES || batch->count >= BATCH_FILES ||
 	    batch->dirs >= batch->backup->batch_dirs;
@@ -411,9 +422,7 @@ file_batch_submit(struct file_batch *batch)
 	for (size_t i = 0; i < batch->count; i++) {
 		struct entry *entry = &batch->items[i].slot->entry;
 
-		atomic_fetch_add(&batch->backup->counts.files, 1);
-		atomic_fetch_add(&batch->backup->counts.bytes, entry->size);
-		atomic_fetch_add(&batch->backup->progress->files, 1);
+		count_file(batch->backup, entry, batch->items[i].existed);
 		atomic_fetch_add(&batch->backup->progress->bytes, entry->size);
 		tree_slot_finish(batch->items[i].slot, true);
 		dir_handle_release(batch->items[i].dir);
@@ -472,7 +481,7 @@ drop_ended(void *arg, bool ok)
 }
 
 void
-file_stream(struct backup *backup, struct dir_handle *dir, struct tree_slot *slot)
+file_stream(struct backup *backup, struct dir_handle *dir, struct tree_slot *slot, bool existed)
 {
 	struct entry *entry = &slot->entry;
 	struct error err = ERROR_INIT;
@@ -494,10 +503,7 @@ file_stream(struct backup *backup, struct dir_handle *dir, struct tree_slot *slo
 	else if (err.code != ERROR_CANCELLED)
 		backup_loss(backup, dir, entry->name, &err);
 	close(fd);
-	if (rc == 0) {
-		atomic_fetch_add(&backup->counts.files, 1);
-		atomic_fetch_add(&backup->counts.bytes, entry->size);
-		atomic_fetch_add(&backup->progress->files, 1);
-	}
+	if (rc == 0)
+		count_file(backup, entry, existed);
 	stream_end(stream, entry, rc == 0 ? stream_ended : drop_ended, slot);
 }

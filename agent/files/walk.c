@@ -268,12 +268,6 @@ reopen(struct walk *walk, int child_fd)
 	return false;
 }
 
-static void
-count_change(struct backup *backup, bool existed)
-{
-	atomic_fetch_add(existed ? &backup->counts.changed_files : &backup->counts.new_files, 1);
-}
-
 static bool
 same_time(const struct timespec *a, const struct timespec *b)
 {
@@ -318,11 +312,11 @@ is_unchanged(struct backup *backup, const struct entry *previous, const struct s
 }
 
 static void
-add_to_batch(struct walk *walk, struct tree_slot *slot, uint64_t size)
+add_to_batch(struct walk *walk, struct tree_slot *slot, uint64_t size, bool existed)
 {
 	if (walk->batch == NULL)
 		walk->batch = file_batch_new(walk->backup);
-	if (file_batch_add(walk->batch, top(walk)->dir, slot, size)) {
+	if (file_batch_add(walk->batch, top(walk)->dir, slot, size, existed)) {
 		file_batch_submit(walk->batch);
 		walk->batch = NULL;
 	}
@@ -353,12 +347,11 @@ visit_file(struct walk *walk, const char *name, size_t len, const struct stat *s
 		tree_slot_finish(slot, true);
 		return;
 	}
-	count_change(backup, previous != NULL);
 	attributes_from_stat(&slot->entry, st, backup->names);
 	if (size > BATCH_FILE_MAX && backup->writer != NULL)
-		file_stream(backup, frame->dir, slot);
+		file_stream(backup, frame->dir, slot, previous != NULL);
 	else
-		add_to_batch(walk, slot, size);
+		add_to_batch(walk, slot, size, previous != NULL);
 }
 
 /* Symlinks, FIFOs, devices, sockets: all they hold is in the entry. */
