@@ -24,7 +24,6 @@ teardown_file() {
 }
 
 setup() {
-	AGENT_BASE=$BATS_FILE_TMPDIR
 	use_agent agent
 	rows_before=$(log_rows length)
 }

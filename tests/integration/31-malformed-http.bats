@@ -17,7 +17,6 @@ teardown_file() {
 }
 
 setup() {
-	AGENT_BASE=$BATS_FILE_TMPDIR
 	use_agent agent
 	answer=$BATS_TEST_TMPDIR/answer
 	# Would be seen in the log, as a row of action Stats.

@@ -158,6 +158,27 @@ hold_idle() {
 	esac
 }
 
+@test "an agent that is stopped does not wait for ever for a client that reads slowly" {
+	local source=$BATS_TEST_TMPDIR/source slow
+	mkdir "$source"
+	head -c 30000000 /dev/urandom >"$source/data"
+	start_agent
+	api POST /backup -d "path_to_folder=$source"
+	assert_status 201
+	curl -sS --limit-rate 1K -o "$BATS_TEST_TMPDIR/part" --max-time 100 \
+		-H "Authorization: Bearer $(<"$STATE/token")" \
+		"$URL/v1/snapshots/latest/file?path=$source/data" 2>/dev/null 3>&- &
+	slow=$!
+	curl -sS -N -o "$BATS_TEST_TMPDIR/events" --max-time 100 \
+		-H "Authorization: Bearer $(<"$STATE/token")" "$URL/v1/events" 2>/dev/null 3>&- &
+	wait_for test -s "$BATS_TEST_TMPDIR/part"
+	wait_for test -s "$BATS_TEST_TMPDIR/events"
+	stop_agent
+	[[ $(agent_status) == 0 ]]
+	# It would go on to read what lies in its buffers, a kilobyte a second.
+	kill "$slow"
+}
+
 @test "streams beyond the limit are told to come back, and are let in once others have ended" {
 	local i source=$BATS_TEST_TMPDIR/source token
 	mkdir "$source"

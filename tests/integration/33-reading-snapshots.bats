@@ -26,7 +26,6 @@ teardown_file() {
 }
 
 setup() {
-	AGENT_BASE=$BATS_FILE_TMPDIR
 	use_agent agent
 	id=$(<"$BATS_FILE_TMPDIR/id")
 	at=/v1/snapshots/$id
