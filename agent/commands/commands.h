@@ -45,12 +45,28 @@ struct command {
 	    "write a file of a snapshot to the standard output") \
 	_("archive",   "ID [PATH]",      1, 2, archive_options,   archive_main, \
 	    "write a snapshot, or a folder of it, as an archive") \
+	_("diff",      "ID ID [PATH]",   2, 3, json_options,      diff_main, \
+	    "show what changed from one snapshot to another") \
+	_("find",      "PATTERN",        1, 1, json_options,      find_main, \
+	    "find a name in all snapshots: a part of it, or a glob; with a slash, of the path") \
+	_("versions",  "PATH",           1, 1, json_options,      versions_main, \
+	    "list the versions of a path over all snapshots") \
+	_("pin",       "ID...",          1, COMMAND_ANY, NULL,    pin_main, \
+	    "keep snapshots whatever the rules say") \
+	_("unpin",     "ID...",          1, COMMAND_ANY, NULL,    unpin_main, \
+	    "take pins away") \
 	_("forget",    "ID...",          1, COMMAND_ANY, json_options, forget_main, \
 	    "forget snapshots; their data stays until prune removes it") \
+	_("trash",     "",               0, 0, json_options,      trash_main, \
+	    "list the forgotten snapshots that can still be brought back") \
+	_("recall",    "ID...",          1, COMMAND_ANY, NULL,    recall_main, \
+	    "bring forgotten snapshots back") \
 	_("check",     "",               0, 0, check_options,     check_main, \
 	    "check that all that the snapshots need is there and whole") \
 	_("prune",     "",               0, 0, prune_options,     prune_main, \
 	    "forget snapshots that no rule keeps, remove data that none needs") \
+	_("repair",    "index|snapshots", 1, 1, repair_options,   repair_main, \
+	    "make the index anew, or save what is left of damaged snapshots") \
 	_("key",       "show|change",    1, 1, key_options,       key_main, \
 	    "show the passphrase, or replace it") \
 	_("token",     "add NAME|list|revoke NAME", 1, 2, token_options, token_main, \
@@ -65,11 +81,12 @@ struct command {
 
 extern const struct option_spec backup_options[], restore_options[], json_options[],
     archive_options[], check_options[], prune_options[], key_options[], token_options[],
-    config_options[];
+    config_options[], repair_options[];
 
 command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
     forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,
-    version_main;
+    version_main, diff_main, find_main, versions_main, pin_main, unpin_main, trash_main,
+    recall_main, repair_main;
 
 /* Run in the foreground as the agent. */
 command_fn serve_main;

@@ -40,9 +40,9 @@ print_line(const struct snapshot *snapshot)
 		buffer_printf(&text, "  #%s", tag);
 		free(tag);
 	}
-	printf("%.8s  %s  %9llu  %10s  %s%s\n", snapshot->id, when,
+	printf("%.8s  %s  %9llu  %10s  %s%s%s\n", snapshot->id, when,
 	    (unsigned long long)snapshot->files, bytes, buffer_text(&text),
-	    snapshot->warn ? "  (with losses)" : "");
+	    snapshot->warn ? "  (with losses)" : "", snapshot->pinned ? "  (pinned)" : "");
 	buffer_done(&text);
 }
 

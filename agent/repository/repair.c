@@ -110,6 +110,7 @@ struct repair {
 	struct check check;
 	struct scan scan;     /* knows which parts of trees are whole */
 	struct writer *writer;
+	uint64_t files, directories, others, bytes; /* copied of the snapshot at hand */
 	json_t *lost;         /* of the snapshot at hand */
 	uint64_t lost_total;
 };
@@ -240,10 +241,14 @@ copy_entry(struct repair *repair, struct copy_stack *stack, struct entry *entry,
 	slot = tree_dir_add(dir, entry->name, entry->name_len);
 	entry_done(&slot->entry);
 	entry_copy(&slot->entry, entry);
+	repair->files += entry->kind == ENTRY_FILE;
+	repair->bytes += entry->kind == ENTRY_FILE ? entry->size : 0;
 	if (entry->kind != ENTRY_DIRECTORY) {
+		repair->others += entry->kind != ENTRY_FILE;
 		tree_slot_finish(slot, true);
 		return 0;
 	}
+	repair->directories++;
 	free(slot->entry.content);
 	slot->entry.content = NULL;
 	slot->entry.content_count = 0;
@@ -314,6 +319,7 @@ replace_snapshot(struct repair *repair, struct snapshot *snapshot, struct claim 
 
 	if (writer_begin(repo, &how, &repair->writer, err) != 0)
 		return -1;
+	repair->files = repair->directories = repair->others = repair->bytes = 0;
 	if (copy_tree(repair, snapshot, &roots, &why) != 0)
 		writer_fail(repair->writer, &why);
 	rc = writer_finish(repair->writer, &totals, err);
@@ -326,6 +332,10 @@ replace_snapshot(struct repair *repair, struct snapshot *snapshot, struct claim 
 	free(snapshot->roots);
 	snapshot->roots = roots.parts;
 	snapshot->root_count = roots.count;
+	snapshot->files = repair->files;
+	snapshot->directories = repair->directories;
+	snapshot->others = repair->others;
+	snapshot->bytes = repair->bytes;
 	add_losses(snapshot, repair->lost, repair->lost_total);
 	free(snapshot->parent);
 	snapshot->parent = mem_strdup(old);
