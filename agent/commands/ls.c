@@ -4,6 +4,7 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/session.h"
+#include "agent/files/entry_json.h"
 #include "agent/repository/tree.h"
 #include "shared/text.h"
 
@@ -25,41 +26,6 @@ mode_text(const struct entry *entry, char out[11])
 		out[6] = out[6] == 'x' ? 's' : 'S';
 	if ((entry->mode & 01000) != 0)
 		out[9] = out[9] == 'x' ? 't' : 'T';
-}
-
-static json_t *
-printable_json(const char *text, size_t len)
-{
-	char *printable;
-	json_t *json;
-
-	if (text == NULL)
-		return json_null();
-	printable = text_printable(text, len);
-	json = json_string(printable);
-	free(printable);
-	return json;
-}
-
-static json_t *
-text_json(const char *text)
-{
-	return printable_json(text, text == NULL ? 0 : strlen(text));
-}
-
-static json_t *
-entry_json(const struct entry *entry)
-{
-	char when[TIME_TEXT_SIZE], mode[8];
-
-	time_format(entry->mtime, 9, when);
-	snprintf(mode, sizeof(mode), "%04o", entry->mode);
-	return json_pack("{s:o, s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:s, s:o}",
-	    "name", printable_json(entry->name, entry->name_len),
-	    "kind", entry_kind_word(entry->kind), "mode", mode, "uid", (json_int_t)entry->uid,
-	    "gid", (json_int_t)entry->gid, "user", text_json(entry->user),
-	    "group", text_json(entry->group), "size", (json_int_t)entry->size, "mtime", when,
-	    "target", printable_json(entry->target, entry->target_len));
 }
 
 static void
@@ -115,7 +81,7 @@ list_folder(struct session *session, const struct entry *folder, json_t *all,
 		return -1;
 	while ((rc = tree_next(cursor, &entry, err)) == 1) {
 		if (session->json)
-			json_array_append_new(all, entry_json(entry));
+			json_array_append_new(all, entry_to_json(entry));
 		else
 			print_entry(entry);
 	}
@@ -151,7 +117,7 @@ ls_main(struct session *session, struct error *err)
 	} else {
 		rc = 0;
 		if (session->json)
-			json_array_append_new(all, entry_json(&found));
+			json_array_append_new(all, entry_to_json(&found));
 		else
 			print_entry(&found);
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/files/entry_json.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/snapshot_path.h"
@@ -13,48 +14,6 @@
 
 #define LIMIT_DEFAULT 1000
 #define LIMIT_MAX 10000
-
-static json_t *
-printable(const char *data, size_t len)
-{
-	char *text = text_printable(data, len);
-	json_t *json = json_string(text);
-
-	free(text);
-	return json;
-}
-
-static json_t *
-text_or_null(const char *text)
-{
-	return text == NULL ? json_null() : printable(text, strlen(text));
-}
-
-static json_t *
-entry_json(const struct entry *entry)
-{
-	char mtime[TIME_TEXT_SIZE], mode[8];
-	json_t *json;
-
-	time_format(entry->mtime, 9, mtime);
-	snprintf(mode, sizeof(mode), "%04o", entry->mode & 07777u);
-	json = json_pack("{s:o, s:s, s:I, s:s, s:I, s:I, s:o, s:o, s:s}", "name",
-	    printable(entry->name != NULL ? entry->name : "", entry->name_len), "kind",
-	    entry_kind_word(entry->kind), "size",
-	    (json_int_t)(entry->kind == ENTRY_FILE ? entry->size : 0), "mode", mode, "uid",
-	    (json_int_t)entry->uid, "gid", (json_int_t)entry->gid, "owner",
-	    text_or_null(entry->user), "group", text_or_null(entry->group), "mtime", mtime);
-	if (entry->kind == ENTRY_SYMLINK)
-		json_object_set_new(json, "target", printable(entry->target, entry->target_len));
-	if (entry->kind == ENTRY_CHARACTER || entry->kind == ENTRY_BLOCK)
-		json_object_set_new(json, "device", json_pack("[I, I]",
-		    (json_int_t)entry->device_major, (json_int_t)entry->device_minor));
-	if (entry->nlink > 1)
-		json_object_set_new(json, "links", json_integer(entry->nlink));
-	if (entry->sparse)
-		json_object_set_new(json, "sparse", json_true());
-	return json;
-}
 
 /* The first entry of a page: the one behind `after`, a name in printable form. */
 static int
@@ -99,7 +58,7 @@ folder_json(struct repository *repo, const struct entry *folder, const char *aft
 		}
 		free(last);
 		last = text_printable(entry->name, entry->name_len);
-		json_array_append_new(entries, entry_json(entry));
+		json_array_append_new(entries, entry_to_json(entry));
 		rc = tree_next(cursor, &entry, err);
 	}
 	json_object_set_new(json, "entries", entries);
@@ -128,7 +87,7 @@ http_snapshot_tree(struct request *request, struct response *response, struct er
 	if (limit == 0)
 		limit = LIMIT_DEFAULT;
 	json = json_pack("{s:s, s:s, s:o}", "snapshot", snapshot->id, "path", path, "entry",
-	    entry_json(&entry));
+	    entry_to_json(&entry));
 	if (entry.kind != ENTRY_DIRECTORY) {
 		/* What is no folder has no entries, but can be looked at. */
 		json_object_set_new(json, "entries", json_array());
