@@ -1,0 +1,271 @@
+/* Claims: who waits for whom, and how they heal. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/repository/claim.h"
+#include "agent/repository/sealed_json.h"
+#include "shared/mem.h"
+#include "shared/text.h"
+#include "tests/lib/test_repository.h"
+
+struct fixture {
+	char *folder, *path, *claims;
+	struct repository *repo;
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = MEM_NEW(struct fixture);
+	struct error err = ERROR_INIT;
+
+	f->folder = test_folder_new();
+	f->path = test_path(f->folder, "repository");
+	f->claims = test_path(f->path, "claims");
+	test_repository_make(f->path);
+	f->repo = test_repository_open(f->path, NULL, &err);
+	*state = f;
+	return f->repo != NULL ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	repository_close(f->repo);
+	test_folder_remove(f->folder);
+	free(f->path);
+	free(f->claims);
+	free(f);
+	return 0;
+}
+
+static struct claim *
+take(struct fixture *f, enum claim_kind kind)
+{
+	struct error err = ERROR_INIT;
+	struct claim *claim = NULL;
+
+	if (claim_take(f->repo, kind, "backup", "run-7", 0, &claim, &err) != 0)
+		fail_msg("%s", err.message);
+	return claim;
+}
+
+static void
+assert_refused(struct fixture *f, enum claim_kind kind, const char *beginning)
+{
+	struct error err = ERROR_INIT;
+	struct claim *claim = NULL;
+
+	assert_int_equal(claim_take(f->repo, kind, "prune", NULL, 0, &claim, &err), -1);
+	assert_int_equal(err.code, ERROR_CLAIMED);
+	assert_memory_equal(err.message, beginning, strlen(beginning));
+	assert_string_equal(err.hint, "try again when that has ended");
+}
+
+static void
+any_number_of_backups_share_and_a_prune_is_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct claim *a = take(f, CLAIM_SHARED), *b = take(f, CLAIM_SHARED);
+	struct error err = ERROR_INIT;
+	char *text;
+
+	text = mem_printf("the repository is in use: backup on host '");
+	assert_refused(f, CLAIM_EXCLUSIVE, text);
+	assert_int_equal(test_folder_count(f->claims), 2);
+	claim_release(a);
+	assert_refused(f, CLAIM_EXCLUSIVE, text);
+	claim_release(b);
+	claim_release(NULL);
+	assert_int_equal(test_folder_count(f->claims), 0);
+	a = take(f, CLAIM_EXCLUSIVE);
+	assert_refused(f, CLAIM_SHARED, text);
+	assert_refused(f, CLAIM_EXCLUSIVE, text);
+	assert_int_equal(claim_check(a, &err), 0);
+	claim_release(a);
+	free(text);
+}
+
+static void
+claims_are_listed_with_their_holder(void **state)
+{
+	struct fixture *f = *state;
+	struct claim *claim = take(f, CLAIM_SHARED);
+	struct error err = ERROR_INIT;
+	json_t *list, *first;
+
+	assert_int_equal(claim_list(f->repo, &list, &err), 0);
+	assert_int_equal(json_array_size(list), 1);
+	first = json_array_get(list, 0);
+	assert_string_equal(json_string_value(json_object_get(first, "kind")), "shared");
+	assert_string_equal(json_string_value(json_object_get(first, "purpose")), "backup");
+	assert_string_equal(json_string_value(json_object_get(first, "run")), "run-7");
+	assert_int_equal(json_integer_value(json_object_get(first, "pid")), getpid());
+	json_decref(list);
+	claim_release(claim);
+	assert_int_equal(claim_list(f->repo, &list, &err), 0);
+	assert_int_equal(json_array_size(list), 0);
+	json_decref(list);
+}
+
+static void
+a_claim_that_was_taken_away_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	struct claim *claim = take(f, CLAIM_SHARED);
+	struct error err = ERROR_INIT;
+	char *command = mem_printf("rm '%s'/*", f->claims);
+
+	assert_int_equal(claim_check(claim, &err), 0);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(claim_check(claim, &err), -1);
+	assert_int_equal(err.code, ERROR_CLAIM_LOST);
+	assert_string_equal(err.hint, "nothing was published; start it again");
+	claim_release(claim);
+	free(command);
+}
+
+static void
+the_claim_of_a_process_that_died_heals(void **state)
+{
+	struct fixture *f = *state;
+	struct claim *claim;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct error err = ERROR_INIT;
+
+		_exit(claim_take(f->repo, CLAIM_EXCLUSIVE, "prune", NULL, 0, &claim, &err) == 0 ?
+		    0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(test_folder_count(f->claims), 1);
+	claim = take(f, CLAIM_EXCLUSIVE);
+	assert_int_equal(test_folder_count(f->claims), 1);
+	claim_release(claim);
+}
+
+/* A claim as another process wrote it, with one member changed. */
+static void
+forge(struct fixture *f, const char *key, json_t *value, int64_t refreshed_ago_s)
+{
+	struct claim *own = take(f, CLAIM_EXCLUSIVE);
+	struct object_names names;
+	struct timespec refreshed = time_now();
+	char text[TIME_TEXT_SIZE];
+	struct error err = ERROR_INIT;
+	struct object_id id;
+	json_t *json;
+
+	assert_int_equal(object_names_read(f->repo->storage, "claims", &names, &err), 0);
+	assert_int_equal(names.count, 1);
+	assert_int_equal(sealed_json_name_parse(names.list[0], "claims", &id), 0);
+	assert_int_equal(sealed_json_read(f->repo, "claims", SEAL_CLAIM, &id, &json, &err), 0);
+	object_names_done(&names);
+	claim_release(own);
+	refreshed.tv_sec -= refreshed_ago_s;
+	time_format(refreshed, 3, text);
+	json_object_set_new(json, "refreshed", json_string(text));
+	json_object_set_new(json, key, value);
+	object_id_random(&id);
+	assert_int_equal(sealed_json_write(f->repo, "claims", SEAL_CLAIM, &id, json, false, &err),
+	    0);
+	json_decref(json);
+}
+
+static void
+assert_healed(struct fixture *f)
+{
+	claim_release(take(f, CLAIM_EXCLUSIVE));
+	assert_int_equal(test_folder_count(f->claims), 0);
+}
+
+static void
+a_claim_of_this_machine_heals_by_looking_for_its_process(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Before the last start of the machine; a number that was given out again. */
+	forge(f, "boot", json_string("another boot"), 0);
+	assert_healed(f);
+	forge(f, "started", json_integer(1), 0);
+	assert_healed(f);
+	/* This very process lives, however long ago it wrote. */
+	forge(f, "purpose", json_string("prune"), 10 * CLAIM_STALE_S);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: prune");
+}
+
+static void
+a_claim_of_another_machine_heals_when_it_is_stale(void **state)
+{
+	struct fixture *f = *state;
+
+	forge(f, "machine", json_string("another machine"), CLAIM_STALE_S + 60);
+	assert_healed(f);
+	forge(f, "machine", json_string("another machine"), CLAIM_STALE_S - 60);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	assert_int_equal(test_folder_count(f->claims), 1);
+}
+
+static void
+a_claim_from_the_future_counts_as_fresh(void **state)
+{
+	struct fixture *f = *state;
+
+	forge(f, "machine", json_string("another machine"), -10 * CLAIM_STALE_S);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+}
+
+static void
+in_another_container_of_this_machine_the_clock_tells(void **state)
+{
+	struct fixture *f = *state;
+
+	forge(f, "pid_space", json_integer(1), CLAIM_STALE_S + 60);
+	assert_healed(f);
+	forge(f, "pid_space", json_integer(1), 0);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+}
+
+static void
+a_damaged_claim_claims_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char *path = test_path(f->claims, "0123456789abcdef0123456789abcdef");
+
+	claim_release(take(f, CLAIM_SHARED));
+	test_file_write(path, "not a claim at all, but long enough to be taken for one", 55);
+	assert_healed(f);
+	free(path);
+}
+
+int
+main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(any_number_of_backups_share_and_a_prune_is_alone),
+		CASE(claims_are_listed_with_their_holder),
+		CASE(a_claim_that_was_taken_away_is_noticed),
+		CASE(the_claim_of_a_process_that_died_heals),
+		CASE(a_claim_of_this_machine_heals_by_looking_for_its_process),
+		CASE(a_claim_of_another_machine_heals_when_it_is_stale),
+		CASE(a_claim_from_the_future_counts_as_fresh),
+		CASE(in_another_container_of_this_machine_the_clock_tells),
+		CASE(a_damaged_claim_claims_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
