@@ -18,6 +18,7 @@ struct pack_writer {
 	struct storage_put *put;
 	uint64_t reserved, written; /* bytes */
 	bool failed;
+	struct error why; /* the first error: what every later call fails with */
 	struct pack_directory *directory;
 };
 
@@ -149,12 +150,13 @@ pack_write_frame(struct pack_writer *pack, uint32_t offset, const void *payload,
 	while (pack->written != offset && !pack->failed)
 		pthread_cond_wait(&pack->turn, &pack->lock);
 	if (pack->failed) {
-		error_set(err, ERROR_IO, "pack was given up after an earlier error");
+		*err = pack->why;
 		goto out;
 	}
 	/* The lock is kept while writing: the frames behind this one have to wait anyway. */
 	if (storage_put_write(pack->put, sealed, stored_len, err) != 0) {
 		pack->failed = true;
+		pack->why = *err;
 		goto out;
 	}
 	pack->written += stored_len;
@@ -175,7 +177,11 @@ pack_finish(struct pack_writer *pack, struct pack_directory **ret, struct error 
 	size_t sealed_len;
 	int rc = -1;
 
-	if (pack->failed || pack->written != pack->reserved) {
+	if (pack->failed) {
+		*err = pack->why;
+		goto out;
+	}
+	if (pack->written != pack->reserved) {
 		error_set(err, ERROR_IO, "pack was given up after an earlier error");
 		goto out;
 	}
