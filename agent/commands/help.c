@@ -55,7 +55,8 @@ help_main(struct session *session, struct error *err)
 	const struct command *command = session->line.command;
 
 	/* "help NAME", or "NAME --help" */
-	if (command != NULL && strcmp(command->name, "help") == 0) {
+	if (command != NULL && strcmp(command->name, "help") == 0 &&
+	    !option_given(&session->line, "help")) {
 		command = NULL;
 		if (session->line.argument_count > 0) {
 			command = command_find(session->line.arguments[0]);
