@@ -12,6 +12,13 @@
 #include "agent/http/stream.h"
 #include "shared/mem.h"
 
+/*
+ * A connection that is kept after an answer holds all of its memory (the library wipes it for the
+ * next request), one that was never used next to none.  So with more connections than this, each
+ * is closed after its answer.
+ */
+#define KEPT_CONNECTIONS_MAX 512u
+
 /* The library copies a stream in blocks of this size. */
 #define STREAM_BLOCK (32u << 10)
 
@@ -180,7 +187,8 @@ answer_queue(struct request *request)
 		    response->headers[i].value);
 	MHD_add_response_header(made, "Cache-Control", "no-store");
 	MHD_add_response_header(made, "X-Content-Type-Options", "nosniff");
-	if (response->close)
+	if (response->close ||
+	    connections_count(request->http->connections) > KEPT_CONNECTIONS_MAX)
 		MHD_add_response_header(made, "Connection", "close");
 	rc = MHD_queue_response(request->mhd, response->status, made);
 	MHD_destroy_response(made);

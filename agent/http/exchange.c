@@ -453,12 +453,12 @@ exchange_start_daemon(struct listener *listener, int fd, const char *tls_cert,
 	    MHD_USE_ERROR_LOG | (listener->tls ? MHD_USE_TLS : 0);
 	/*
 	 * Memory of a connection: our limit of the header, with room for the library's own
-	 * lists of it and for the answer.  Untouched pages cost nothing.
-	 * One more than our own limits, so that we, not the library, choose who goes.
+	 * lists of it and for the answer.  Above 32 KiB it is mapped, so that untouched pages
+	 * cost nothing.  Some more connections than our own limit, so that we choose who goes.
 	 */
 	struct MHD_OptionItem options[] = {
 		OPTION_NUMBER(MHD_OPTION_LISTEN_SOCKET, fd),
-		OPTION_NUMBER(MHD_OPTION_CONNECTION_MEMORY_LIMIT, 96 << 10),
+		OPTION_NUMBER(MHD_OPTION_CONNECTION_MEMORY_LIMIT, 40 << 10),
 		OPTION_NUMBER(MHD_OPTION_CONNECTION_LIMIT, config->max_connections + 64),
 		OPTION_NUMBER(MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s),
 		/* The program ignores SIGPIPE. */
