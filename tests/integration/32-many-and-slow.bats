@@ -24,10 +24,10 @@ short_deadlines() {
 	END
 }
 
-# Hold so many idle connections until the test ends.
+# Hold so many idle connections until the test ends; with -r before, each after one request.
 hold_idle() {
 	mkfifo "$BATS_TEST_TMPDIR/hold"
-	"$HOLDFAST_BUILD/tests/tools/idlers" "$1" 127.0.0.1 "$(agent_port)" \
+	"$HOLDFAST_BUILD/tests/tools/idlers" "$@" 127.0.0.1 "$(agent_port)" \
 		<"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/idlers" 2>&1 3>&- &
 	idlers_pid=$!
 	exec 8>"$BATS_TEST_TMPDIR/hold"
@@ -101,7 +101,23 @@ hold_idle() {
 	hold_idle 2000
 	api GET /v1/status --max-time 5
 	assert_status 200
-	[[ $(ls "/proc/$(agent_pid)/fd" | wc -l) -lt 300 ]]
+	(($(open_descriptors) < 300))
+}
+
+open_descriptors() {
+	find "/proc/$(agent_pid)/fd" -mindepth 1 | wc -l
+}
+
+@test "of many connections that were used only some are kept, as each holds memory" {
+	start_agent
+	hold_idle -r 3000
+	few_are_left() {
+		(($(open_descriptors) < 700))
+	}
+	wait_for few_are_left
+	(($(open_descriptors) > 500))
+	api GET /v1/status
+	assert_status 200
 }
 
 @test "clients that wait for a backup hold no thread" {
