@@ -12,6 +12,8 @@
 #include "shared/mem.h"
 #include "shared/text.h"
 
+#define THREADS_MAX 16
+
 static const char *const rule_words[CONFLICT_RULE_COUNT] = {
 	[CONFLICT_SKIP] = "skip",
 	[CONFLICT_NEWER] = "newer",
@@ -294,9 +296,12 @@ thread_limit(const struct restore_options *options)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (options->threads > 0)
-		return options->threads < 64 ? options->threads : 64;
-	/* Making files waits for the file system's locks: more than a few gain nothing. */
-	return cores < 2 ? 2 : cores > 16 ? 16 : (unsigned)cores;
+		cores = options->threads;
+	else if (cores < 2)
+		cores = 2;
+	/* Making files waits for the file system's locks: more than a few threads gain nothing,
+	 * and each keeps folders open. */
+	return cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
 }
 
 static int

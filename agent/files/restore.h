@@ -9,8 +9,9 @@
  * its own.  Modes and times of folders are set last.
  * After a crash: names that begin with RESTORE_TEMPORARY are left over; the next restore into
  * the same folders removes those that no living restore holds, and goes on where this one
- * ended (rule skip or newer).  Until files_restore() has returned, nothing promises that the
- * data outlives a power cut; then it does, unless no_sync was asked for.
+ * ended, whatever the rule; a folder that got its name but not its attributes is known by its
+ * mode, 01700.  Until files_restore() has returned, nothing promises that the data outlives a
+ * power cut; then it does, unless no_sync was asked for.
  * Folders that were there keep their attributes under skip and side-copy; under overwrite, and
  * under newer where the snapshot's is newer, they get the snapshot's.
  */

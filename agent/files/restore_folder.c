@@ -229,7 +229,7 @@ publish_locked(struct restore *r, struct restore_folder *folder, struct error *e
 	}
 	folder->temporary[0] = '\0';
 	/* If interrupted here, the folder has all its small files, but not yet its own mode and
-	 * times; the next restore finds it there. */
+	 * times; the next restore sees that by its mode. */
 	result = 0;
 out:
 	unpin_locked(r, parent);
@@ -352,6 +352,14 @@ folder_lend_mode(const struct restore *r, struct restore_folder *folder, int pat
 	}
 }
 
+/* Made by a restore that was killed before it could set attributes. */
+static bool
+is_unfinished(const struct restore *r, const struct stat *st)
+{
+	return (st->st_mode & 07777 & ~(mode_t)S_ISGID) == RESTORE_UNFINISHED &&
+	    st->st_uid == r->uid;
+}
+
 /* A folder that is there. */
 static int
 folder_open_there(struct restore *r, int parent_fd, struct restore_folder *folder,
@@ -387,7 +395,7 @@ folder_make(struct restore *r, int parent_fd, struct restore_folder *folder,
 	int fd;
 
 	restore_temporary_name(r, folder->temporary);
-	if (mkdirat(parent_fd, folder->temporary, 0700) < 0)
+	if (mkdirat(parent_fd, folder->temporary, RESTORE_UNFINISHED) < 0)
 		return error_sys(err, ERROR_IO, errno, "could not make the folder");
 	/* If interrupted here, an empty folder is left over; the lock tells leftovers apart. */
 	fd = openat(parent_fd, folder->temporary, FOLDER_FLAGS);
@@ -424,6 +432,7 @@ folder_meet(struct restore *r, int parent_fd, struct restore_folder *folder,
 	if (S_ISDIR(st->st_mode)) {
 		if (folder_open_there(r, parent_fd, folder, err) < 0)
 			return -1;
+		wins = wins || is_unfinished(r, st);
 		folder->apply = wins && !r->options->dry_run;
 		folder->inherits_acl = has_default_acl(folder->fd);
 		if (!r->options->dry_run)
@@ -517,6 +526,9 @@ restore_folder_adopt(struct restore *r, struct restore_folder *target,
 
 	if (!wins || r->options->dry_run)
 		return;
+	/* If interrupted from here on, the next restore sees that there is more to do. */
+	if (target->made)
+		(void)fchmod(target->fd, RESTORE_UNFINISHED);
 	folder_take_entry(target, entry);
 	target->apply = true;
 }
@@ -556,6 +568,8 @@ make_path(const char *path, bool *ret_made, struct error *err)
 	char *copy = mem_strdup(path);
 	int result = 0;
 
+	for (size_t len = strlen(copy); len > 1 && copy[len - 1] == '/'; len--)
+		copy[len - 1] = '\0';
 	*ret_made = false;
 	for (char *p = copy + 1; result == 0; p++) {
 		char was = *p;
@@ -605,7 +619,7 @@ restore_target_open(struct restore *r, struct restore_folder **ret, struct error
 		return -1;
 	}
 	folder_opened(r, folder, fd, &st);
-	folder->made = made;
+	folder->made = made || is_unfinished(r, &st);
 	folder->inherits_acl = has_default_acl(fd);
 	if (!r->options->dry_run)
 		restore_remove_leftovers(r, fd);

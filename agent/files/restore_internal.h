@@ -29,6 +29,12 @@
 #define RESTORE_BATCH_ITEMS  64
 #define RESTORE_BATCH_BYTES  (1u << 20)
 
+/*
+ * The mode of a new folder until it gets its own: no sensible folder of one owner is sticky, so a
+ * folder that a killed restore left without its attributes is known by it.
+ */
+#define RESTORE_UNFINISHED 01700
+
 #define RESTORE_NAME_SIZE 256
 
 struct restore_folder {

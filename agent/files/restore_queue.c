@@ -8,8 +8,9 @@
 #include "agent/files/restore_internal.h"
 #include "shared/mem.h"
 
-/* Enough that no thread waits while the walk decodes a large tree. */
-#define BATCHES_PER_THREAD 4
+/* Batches that wait beyond one a thread: no thread waits while the walk decodes a large tree, and
+ * folders that are not yet published, which have to stay open, stay few. */
+#define BATCHES_MORE 4
 
 void
 restore_item_done(struct restore *r, struct restore_item *item)
@@ -118,7 +119,7 @@ restore_queue_put(struct restore *r, struct restore_batch *batch)
 {
 	batch->next = NULL;
 	pthread_mutex_lock(&r->queue_lock);
-	while (r->queue_count >= r->thread_count * BATCHES_PER_THREAD)
+	while (r->queue_count >= r->thread_count + BATCHES_MORE)
 		pthread_cond_wait(&r->queue_emptied, &r->queue_lock);
 	if (r->queue_last == NULL)
 		r->queue_first = batch;

@@ -82,6 +82,9 @@ item_verify(struct restore *r, struct restore_item *item, int dir_fd)
 		error_set(&err, ERROR_CORRUPT, "what was read back differs from what is stored");
 	if (same == 1)
 		atomic_fetch_add(&r->verified, 1);
+	/* The mode that it had may forbid its own owner to read it, which is no damage. */
+	else if (same < 0 && err.code == ERROR_PERMISSION && r->uid != 0)
+		restore_note(r, item->folder, item->entry.name, err.message);
 	else
 		restore_failed(r, item->folder, item->entry.name, &err);
 }

@@ -25,8 +25,9 @@ make_source() {
 		head -c 20000 /dev/urandom | split -b 1000 -a 3 - "$source/$i/inner/most/g-"
 		chmod 0555 "$source/$i/inner"
 	done
+	mkdir "$source/large"
 	for i in 1 2 3; do
-		head -c 20000000 /dev/urandom >"$source/large-$i"
+		head -c 20000000 /dev/urandom >"$source/large/$i"
 	done
 	ln "$source/1/f-aaa" "$source/2/linked"
 	offline init
@@ -77,13 +78,8 @@ kill_restore_after() {
 	((killed > 0))
 	restore --verify
 	[[ -z $(leftovers "$target") ]]
-	# A folder that got its name but not its attributes is among those that are there.
-	restore --conflict overwrite
-	assert_same_tree --top "$source" "$target" || {
-		chmod --reference="$source" "$target"
-		touch --reference="$source" "$target"
-		assert_same_tree --top "$source" "$target"
-	}
+	# Also the folders that had got their names, but not their attributes.
+	assert_same_tree "$source" "$target"
 }
 
 @test "leftovers of a living restore are left alone" {

@@ -278,11 +278,14 @@ static void
 new_target_is_for_its_owner_only(void **state)
 {
 	struct fixture *f = *state;
+	char *deep = test_path(f->target, "deep//");
 	struct stat st;
 
+	f->options.target = deep;
 	assert_int_equal(restore(f), 0);
-	assert_int_equal(stat(f->target, &st), 0);
+	assert_int_equal(stat(deep, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
+	free(deep);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
