@@ -32,11 +32,14 @@ main(int argc, char **argv)
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	char **args = argv + (requests ? 2 : 1);
 	struct rlimit limit;
-	int i, fd, count, first = -1;
+	int i, fd, count, *fds;
 
 	if (argc - (args - argv) != 3 || inet_pton(AF_INET, args[1], &in.sin_addr) != 1)
 		return 2;
 	count = atoi(args[0]);
+	fds = calloc((size_t)count + 1, sizeof(*fds));
+	if (fds == NULL)
+		return 1;
 	in.sin_port = htons((uint16_t)atoi(args[2]));
 	limit.rlim_cur = limit.rlim_max = (rlim_t)count + 64;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
@@ -50,12 +53,10 @@ main(int argc, char **argv)
 			perror("idlers");
 			return 1;
 		}
-		if (first < 0)
-			first = fd;
+		fds[i] = fd;
 	}
-	/* Descriptors are given in order, as nothing is closed meanwhile. */
 	for (i = 0; requests && i < count; i++) {
-		if (!ask(first + i)) {
+		if (!ask(fds[i])) {
 			fputs("idlers: no answer\n", stderr);
 			return 1;
 		}
@@ -64,5 +65,6 @@ main(int argc, char **argv)
 	fflush(stdout);
 	while (getchar() != EOF)
 		;
+	free(fds);
 	return 0;
 }
