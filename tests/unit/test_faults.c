@@ -17,6 +17,7 @@
 
 #include "agent/repository/check.h"
 #include "agent/repository/prune.h"
+#include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
 #include "tests/lib/test_repository.h"
 
@@ -505,6 +506,61 @@ an_init_that_is_killed_anywhere_can_be_done_again(void **state)
 	die_everywhere(*state, "init", NULL, act_init, can_be_used_or_made_again);
 }
 
+/* As a prune leaves them that is cut off between writing the one and removing the other. */
+static void
+a_pack_that_two_index_files_name_is_one_pack(void **state)
+{
+	const struct fixture *f = *state;
+	struct pack_directory *packs[16];
+	struct object_names names;
+	struct error err = ERROR_INIT;
+	struct repository *repo;
+	struct object_id id;
+	size_t count = 0;
+
+	begin_case(f, f->two);
+	repo = test_repository_open(f->work, NULL, &err);
+	assert_non_null(repo);
+	assert_int_equal(object_names_read(repo->storage, "packs", &names, &err), 0);
+	assert_in_range(names.count, 2, ARRAY_LEN(packs));
+	for (; count < names.count; count++) {
+		assert_int_equal(pack_name_parse(names.list[count], &id), 0);
+		assert_int_equal(pack_read_directory(repo->storage, repo->keys, &id,
+		    &packs[count], &err), 0);
+	}
+	assert_int_equal(index_write(repo->storage, repo->keys, packs, count, &id, &err), 0);
+	while (count > 0)
+		pack_directory_free(packs[--count]);
+	object_names_done(&names);
+	repository_close(repo);
+
+	goes_on_and_prunes(f, "two index files");
+	end_case(f);
+}
+
+static void
+what_a_dead_writer_left_behind_is_swept_by_a_later_one(void **state)
+{
+	const struct fixture *f = *state;
+	const struct fault_plan plan = { .kind = FAULT_DIE, .exit = true, .at = 6 };
+	char *tmp = test_path(f->work, "tmp"), *command;
+	struct error err = ERROR_INIT;
+
+	begin_case(f, f->one);
+	assert_int_equal(run_and_die(f, act_backup, &plan), FAULT_EXIT);
+	assert_true(test_folder_count(tmp) > 0);
+	/* Not at once: another host's writer may be at it. */
+	assert_int_equal(act_backup(f, f->work, NULL, &err), 0);
+	assert_true(test_folder_count(tmp) > 0);
+	command = mem_printf("touch -d '2 hours ago' '%s'/*", tmp);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(act_backup(f, f->work, NULL, &err), 0);
+	assert_int_equal(test_folder_count(tmp), 0);
+	free(command);
+	free(tmp);
+	end_case(f);
+}
+
 #define WRITERS 4
 
 static void
@@ -657,6 +713,8 @@ main(void)
 		cmocka_unit_test(
 		    a_change_of_passphrase_whose_storage_fails_anywhere_locks_nobody_out),
 		cmocka_unit_test(an_init_that_is_killed_anywhere_can_be_done_again),
+		cmocka_unit_test(a_pack_that_two_index_files_name_is_one_pack),
+		cmocka_unit_test(what_a_dead_writer_left_behind_is_swept_by_a_later_one),
 		cmocka_unit_test(writers_at_once_each_store_a_whole_snapshot),
 		cmocka_unit_test(a_writer_that_lost_its_claim_publishes_nothing),
 		cmocka_unit_test(a_wrong_clock_does_not_change_the_order_of_snapshots),
