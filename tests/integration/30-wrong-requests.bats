@@ -272,6 +272,23 @@ each_route() {
 	[[ $API_STATUS != 413 ]]
 }
 
+@test "right bodies are taken by length, in chunks, after 100-continue, and by HTTP/1.0" {
+	local form=path_to_folder=/usr/share/doc/base-files
+	api POST /backup -d "$form"
+	assert_status 201
+	api POST /backup -H 'Transfer-Encoding: chunked' -d "$form"
+	assert_status 201
+	api POST /backup -H 'Expect: 100-continue' -d "$form"
+	assert_status 201
+	grep -q '^HTTP/1.1 100 ' "$API_HEADERS"
+	api POST /backup --http1.0 -d "$form"
+	assert_status 201
+	api POST /backup -H 'Content-Type: application/json; charset=utf-8' \
+		-d '{"path_to_folder": "/usr/share/doc/base-files"}'
+	assert_status 201
+	[[ $(new_rows 'map(.action + " " + .status) | unique | join(",")') == '"Backup SUCCESS"' ]]
+}
+
 @test "addresses and headers that are too long are refused" {
 	api GET "/v1/status?$(head -c 9000 /dev/zero | tr '\0' a)"
 	assert_problem 413 too-large 'address'
