@@ -142,6 +142,35 @@ open_descriptors() {
 	[[ $(log_rows '[.[] | select(.action == "Backup")] | length') == 20 ]]
 }
 
+@test "a client that waits longer than an idle connection may is answered" {
+	local run
+	short_deadlines
+	make_small_tree "$BATS_TEST_TMPDIR/source"
+	agent_config <<-'END'
+	[agent]
+	run_workers = 1
+	END
+	start_agent
+	# Keeps the only worker until the other has waited long enough.
+	api POST /v1/runs --json '{"kind": "backup", "arguments": {"path": "/usr/share"}}'
+	run=$(json .id)
+	can_pause() {
+		api POST "/v1/runs/$run/pause" && [[ $API_STATUS == 200 ]]
+	}
+	wait_for can_pause
+	curl -sS -o "$BATS_TEST_TMPDIR/answer" -w '%{http_code}' --max-time 60 \
+		-H "Authorization: Bearer $(<"$STATE/token")" \
+		-d "path_to_folder=$BATS_TEST_TMPDIR/source" "$URL/backup" \
+		>"$BATS_TEST_TMPDIR/status" 3>&- &
+	# The time-out of the agent's settings is three seconds: a silent connection shows it.
+	rawhttp -w 20 </dev/null
+	printf 'GET /livez HTTP/1.1\r\nHost: h\r\n\r\n' | rawhttp -w 20 >/dev/null
+	api DELETE "/v1/runs/$run"
+	wait_run "$run" cancelled
+	wait
+	[[ $(<"$BATS_TEST_TMPDIR/status") == 201 ]] || fail "$(cat "$BATS_TEST_TMPDIR/answer")"
+}
+
 @test "an agent that is stopped answers who waits, and says where to ask" {
 	local source=$BATS_TEST_TMPDIR/source run
 	mkdir "$source"

@@ -73,12 +73,12 @@ with() {
 }
 
 @test "a list of snapshots goes on from its cursor, newest first" {
-	local i cursor= seen=
-	for i in 1 2 3; do
+	local cursor="" seen=""
+	for _ in 1 2 3; do
 		api POST /backup --json "{\"path\": \"$SOURCE/letters\", \"tags\": [\"paged\"]}"
 		assert_status 201
 	done
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		api GET "/v1/snapshots?tag=paged&limit=1$cursor"
 		assert_json '.snapshots | length == 1'
 		seen="$seen $(json '.snapshots[0].sequence')"
@@ -86,7 +86,7 @@ with() {
 	done
 	[[ $cursor == '&cursor=null' ]]
 	[[ $(tr ' ' '\n' <<<"${seen# }" | sort -rn | uniq | tr '\n' ' ') == "${seen# } " ]]
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		api GET '/v1/snapshots?tag=paged&limit=1'
 		api DELETE "/v1/snapshots/$(json '.snapshots[0].id')"
 		assert_status 204
@@ -111,7 +111,7 @@ with() {
 }
 
 @test "a folder's entries come page by page, none twice and none left out" {
-	local after= names=
+	local after=""
 	with "path=$SOURCE" "$at/tree"
 	json '.entries[].name' >"$here/all"
 	while :; do
@@ -249,8 +249,7 @@ with() {
 }
 
 @test "a client that leaves in mid-archive leaves nothing behind" {
-	local i
-	for i in {1..40}; do
+	for _ in {1..40}; do
 		curl -sS -o /dev/null --max-time 60 -H "Authorization: Bearer $(<"$STATE/token")" -G \
 			--data-urlencode "path=$SOURCE" "$URL$at/archive" 2>/dev/null |
 			head -c 10 >/dev/null || true

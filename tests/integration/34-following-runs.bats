@@ -72,8 +72,7 @@ events() {
 }
 
 @test "followers that left, and those that do not read, disturb nobody" {
-	local i
-	for i in {1..20}; do
+	for _ in {1..20}; do
 		(
 			exec 9<>"/dev/tcp/127.0.0.1/$(agent_port)"
 			printf 'GET /v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n' \

@@ -20,7 +20,7 @@ start_with_socket() {
 	socket=$AGENT_FOLDER/socket
 	agent_config <<-END
 	[agent]
-	listen = unix:${1:-$socket}
+	listen = unix:$socket
 	END
 	start_agent
 }
@@ -46,7 +46,7 @@ make_certificate() {
 }
 
 @test "a token that is added or revoked counts at the next request" {
-	local out token id
+	local out token
 	start_agent
 	out=$(offline token add --role read ci)
 	token=$(token_in "$out")
