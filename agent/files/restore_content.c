@@ -172,6 +172,7 @@ restore_content_compare(struct restore *r, const struct entry *entry, int fd,
 		return 1;
 	if (content_open(r->repo, entry, &content, err) < 0)
 		return -1;
+	content_set_checked(content);
 	buf = mem_calloc(COMPARE_SIZE, 1);
 	while ((more = content_next(content, &offset, &data, &len, err)) == 1 && same == 1) {
 		if (offset > at)

@@ -20,6 +20,7 @@ struct content {
 	uint64_t extent_done;          /* bytes of the present extent already returned */
 	struct level levels[TREE_DEPTH_MAX + 1]; /* [depth] is the entry's own, [0] names data */
 	unsigned depth;
+	bool checked;                  /* data is hashed as it is read */
 	struct blob_view blob;         /* the present data blob */
 	size_t blob_used;
 	/* For content_read: the present run; from hole_start to it there is no data. */
@@ -69,6 +70,12 @@ content_close(struct content *content)
 	free(content);
 }
 
+void
+content_set_checked(struct content *content)
+{
+	content->checked = true;
+}
+
 /* Read a list blob into the level below. */
 static int
 descend(struct content *content, unsigned level, struct error *err)
@@ -95,6 +102,8 @@ descend(struct content *content, unsigned level, struct error *err)
 static int
 next_blob(struct content *content, struct error *err)
 {
+	int (*read)(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
+	    struct blob_view *ret, struct error *err);
 	unsigned level = 0;
 
 	blob_release(&content->blob);
@@ -106,8 +115,9 @@ next_blob(struct content *content, struct error *err)
 	while (level > 0)
 		if (descend(content, level--, err) != 0)
 			return -1;
-	if (repository_read_blob(content->repo, BLOB_DATA,
-	    &content->levels[0].ids[content->levels[0].next], &content->blob, err) != 0)
+	read = content->checked ? repository_read_blob_checked : repository_read_blob;
+	if (read(content->repo, BLOB_DATA, &content->levels[0].ids[content->levels[0].next],
+	    &content->blob, err) != 0)
 		return -1;
 	content->levels[0].next++;
 	content->blob_used = 0;

@@ -18,6 +18,8 @@ struct content;
 int content_open(struct repository *repo, const struct entry *entry, struct content **ret,
     struct error *err);
 void content_close(struct content *content);
+/* From now on, compare each blob of data with its name: a hash of every byte. */
+void content_set_checked(struct content *content);
 
 /*
  * The next run of data, in file order: 1 and lent bytes (valid until the next call) with their

@@ -127,9 +127,9 @@ repository_change_passphrase(struct repository *repo, const char *passphrase, st
 	    passphrase, err);
 }
 
-/* Read a blob at this place and see that it is what its name says. */
+/* Read a blob at this place; hash it, if asked, to see that it is what its name says. */
 static int
-read_place(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
+read_place(struct repository *repo, enum blob_kind kind, const struct blob_id *id, bool hash,
     const struct blob_place *place, struct blob_view *ret, struct error *err)
 {
 	char text[BLOB_ID_TEXT_SIZE], name[PACK_NAME_SIZE];
@@ -148,10 +148,9 @@ read_place(struct repository *repo, enum blob_kind kind, const struct blob_id *i
 	}
 	view.data = frame + place->offset;
 	view.len = place->len;
-	/* Hashed once more: sealing shows that the bytes are as stored, the hash that they are the
-	 * right ones. */
-	blob_hash(repo->keys, kind, view.data, view.len, &actual);
-	if (blob_id_compare(&actual, id) != 0) {
+	if (hash)
+		blob_hash(repo->keys, kind, view.data, view.len, &actual);
+	if (hash && blob_id_compare(&actual, id) != 0) {
 		blob_release(&view);
 		blob_id_text(id, text);
 		return error_set(err, ERROR_CORRUPT, "blob %.12s does not hold what its name says",
@@ -161,8 +160,8 @@ read_place(struct repository *repo, enum blob_kind kind, const struct blob_id *i
 	return 0;
 }
 
-int
-repository_read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
+static int
+read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id, bool hash,
     struct blob_view *ret, struct error *err)
 {
 	struct blob_place place, other;
@@ -177,7 +176,7 @@ repository_read_blob(struct repository *repo, enum blob_kind kind, const struct 
 		error_set(err, ERROR_CORRUPT, "blob %.12s is missing from the repository", text);
 		return error_hint(err, "holdfastd check names what else is affected");
 	}
-	if (read_place(repo, kind, id, &place, ret, &why) == 0)
+	if (read_place(repo, kind, id, hash, &place, ret, &why) == 0)
 		return 0;
 	/* A later backup may have stored it again in another pack, which is not known here yet if the
 	 * damage was known before. */
@@ -186,10 +185,29 @@ repository_read_blob(struct repository *repo, enum blob_kind kind, const struct 
 	    repository_refresh(repo, &ignored) == 0 &&
 	    repository_find_blob(repo, id, &other, &ignored) == 1 &&
 	    memcmp(&other.pack, &place.pack, sizeof(place.pack)) != 0 &&
-	    read_place(repo, kind, id, &other, ret, &ignored) == 0)
+	    read_place(repo, kind, id, hash, &other, ret, &ignored) == 0)
 		return 0;
 	*err = why;
 	return -1;
+}
+
+/*
+ * Sealing shows that a frame is as it was stored, and in its place; the sealed index says which of its
+ * bytes are this blob's.  Trees and lists are hashed once more all the same, so that one kind of blob
+ * cannot pose as another.  Of data, which is nearly everything, the hash would cost a quarter of a restore.
+ */
+int
+repository_read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
+    struct blob_view *ret, struct error *err)
+{
+	return read_blob(repo, kind, id, kind != BLOB_DATA, ret, err);
+}
+
+int
+repository_read_blob_checked(struct repository *repo, enum blob_kind kind,
+    const struct blob_id *id, struct blob_view *ret, struct error *err)
+{
+	return read_blob(repo, kind, id, true, ret, err);
 }
 
 void

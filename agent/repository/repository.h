@@ -60,6 +60,9 @@ struct blob_view {
 };
 int repository_read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
     struct blob_view *ret, struct error *err);
+/* The same, and data too is hashed and compared with its name. */
+int repository_read_blob_checked(struct repository *repo, enum blob_kind kind,
+    const struct blob_id *id, struct blob_view *ret, struct error *err);
 void blob_release(struct blob_view *view);
 
 #endif
