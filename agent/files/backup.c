@@ -18,7 +18,8 @@
 
 /* How long a backup waits for a prune to end. */
 #define CLAIM_WAIT_S 600
-/* Open folders that all waiting batches may hold together; the usual limit of descriptors is 1024. */
+/* Open folders that all waiting batches may hold together; the usual limit of descriptors is
+ * 1024. */
 #define BATCH_DIRS_TOTAL 512
 
 static int
@@ -27,8 +28,8 @@ compare_texts(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Leave out sources that lie within another one.  Sorted, a folder comes right before what is in it, but
- * for names like "/a" and "/a-b" between "/a/c"; so each is compared with all kept. */
+/* Leave out sources that lie within another one. Sorted, a folder comes right before what is in
+ * it, but for names like "/a" and "/a-b" between "/a/c"; so each is compared with all kept. */
 static size_t
 drop_nested(char **sources, size_t count)
 {
@@ -95,8 +96,8 @@ same_sources(const struct snapshot *snapshot, char *const *sources, size_t count
 }
 
 /*
- * The snapshot to compare with: the newest by sequence of the same host and sources, else the newest of
- * this host, which may hold the same folders under another source.
+ * The snapshot to compare with: the newest by sequence of the same host and sources, else the
+ * newest of this host, which may hold the same folders under another source.
  */
 static int
 find_parent(struct repository *repo, const char *host, char *const *shown_sources, size_t count,
@@ -271,8 +272,8 @@ run_backup(struct backup *backup, char *const *sources, size_t source_count,
 	    snapshot_publish(backup->repo, snapshot, err) != 0))
 		goto out;
 	/*
-	 * Asked once more: this process may have been stopped between the two.  With the claim still
-	 * there, whoever removes packs after now has seen the snapshot.
+	 * Asked once more: this process may have been stopped between the two. With the claim
+	 * still there, whoever removes packs after now has seen the snapshot.
 	 */
 	if (claim != NULL && claim_check(claim, err) != 0) {
 		struct error ignored;

@@ -2,8 +2,9 @@
  * Back folders up: walk, read, and hand to the repository what is new.
  *
  * The walk goes by file descriptor (openat2, no symlinks), so that no swapped link leads out of
- * the source.  Files unchanged since the previous snapshot of the same sources (size, mtime, ctime, inode)
- * are not read.  Paths that cannot be read are losses in progress; the backup goes on.
+ * the source. Files unchanged since the previous snapshot of the same sources (size, mtime,
+ * ctime, inode) are not read. Paths that cannot be read are losses in progress; the backup goes
+ * on.
  */
 #ifndef HOLDFAST_AGENT_FILES_BACKUP_H
 #define HOLDFAST_AGENT_FILES_BACKUP_H

@@ -1,6 +1,6 @@
 /*
- * The parts of a backup: backup.c (from options to snapshot), walk.c (one thread, in order of names),
- * file_batch.c (reading files, in the writer's workers).
+ * The parts of a backup: backup.c (from options to snapshot), walk.c (one thread, in order of
+ * names), file_batch.c (reading files, in the writer's workers).
  */
 #ifndef HOLDFAST_AGENT_FILES_BACKUP_INTERNAL_H
 #define HOLDFAST_AGENT_FILES_BACKUP_INTERNAL_H
@@ -74,8 +74,8 @@ void backup_note(struct backup *backup, const struct dir_handle *dir, const char
     const char *text);
 
 /*
- * Walk the sources (absolute, resolved, sorted, none within another) below the root of the file system
- * into a tree.
+ * Walk the sources (absolute, resolved, sorted, none within another) below the root of the file
+ * system into a tree.
  *   previous  root parts of the snapshot to compare with; count 0 for none
  * Returns -1 only if the backup cannot go on (cancelled, writer failed).
  */

@@ -1,5 +1,6 @@
 /*
- * Reading files: opened by descriptor of their folder, never through a link, never a FIFO or device.
+ * Reading files: opened by descriptor of their folder, never through a link, never a FIFO or
+ * device.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,12 +19,14 @@
 #define BATCH_BYTES (2u << 20)
 #define BATCH_FILES 512
 
-/* The walk saw less than BATCH_FILE_MAX; a file that has grown beyond this since is not read into memory. */
+/* The walk saw less than BATCH_FILE_MAX; a file that has grown beyond this since is not read into
+ * memory. */
 #define GROWN_FILE_MAX (256u << 20)
 
 /*
- * A file whose ctime is so near may still be changed within the same tick of the file system's clock, and would
- * then look unchanged next time; its ctime is recorded as 0, so that the next backup reads it again.
+ * A file whose ctime is so near may still be changed within the same tick of the file system's
+ * clock, and would then look unchanged next time; its ctime is recorded as 0, so that the next
+ * backup reads it again.
  */
 #define RACY_NS 20000000
 
@@ -284,7 +287,8 @@ out:
 	return rc;
 }
 
-/* The data of an open file of at most BATCH_FILE_MAX bytes into buf; its extents one after the other. */
+/* The data of an open file of at most BATCH_FILE_MAX bytes into buf; its extents one after the
+ * other. */
 static int
 read_data(int fd, struct entry *entry, uint8_t *buf, size_t *ret_len, struct error *err)
 {

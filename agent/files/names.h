@@ -17,8 +17,8 @@ struct names {
 	size_t count;
 };
 
-/* All names of an open folder but "." and "..", sorted.  If reading fails in the middle, the names so far are there
- * and -1 is returned. */
+/* All names of an open folder but "." and "..", sorted. If reading fails in the middle, the names
+ * so far are there and -1 is returned. */
 int names_read(int fd, struct names *ret, struct error *err);
 void names_add(struct names *names, const char *name, size_t len);
 /* Sort and drop doubles; needed after names_add before names_get. */

@@ -1,9 +1,9 @@
 /*
- * The walk: one thread goes through the sources in the order of names, compares each entry with the
- * previous snapshot's tree, read in step, and hands what changed to batches and streams.
+ * The walk: one thread goes through the sources in the order of names, compares each entry with
+ * the previous snapshot's tree, read in step, and hands what changed to batches and streams.
  *
- * Folders above a source are walked too, but show only what leads to a source.  A stack of frames instead of
- * recursion, and a bounded number of open folders, so that depth has no limit.
+ * Folders above a source are walked too, but show only what leads to a source. A stack of frames
+ * instead of recursion, and a bounded number of open folders, so that depth has no limit.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +18,8 @@
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
 
-/* File systems that are views of the kernel: nothing in them can be restored, and some of their files
- * have no end.  The numbers are those of linux/magic.h. */
+/* File systems that are views of the kernel: nothing in them can be restored, and some of their
+ * files have no end. The numbers are those of linux/magic.h. */
 static const uint32_t kernel_views[] = {
 	0x9fa0,     /* proc */
 	0x62656572, /* sysfs */
@@ -286,7 +286,8 @@ has_content(struct backup *backup, const struct blob_id *ids, size_t count, unsi
 		whole = repository_has_blob(backup->repo, &ids[i]);
 		if (!whole || depth == 0)
 			continue;
-		/* Lists are a few thousandths of the data; what they name may be lost without them. */
+		/* Lists are a few thousandths of the data; what they name may be lost without
+		 * them. */
 		whole = repository_read_blob(backup->repo, BLOB_LIST, &ids[i], &view, &ignored) == 0;
 		if (whole) {
 			struct blob_id *below = mem_dup(view.data, view.len);

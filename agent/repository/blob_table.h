@@ -12,7 +12,8 @@
 
 #include "agent/repository/blob.h"
 
-/* Where a blob lies: which frame (a number of the repository's frame table), and its bytes there. */
+/* Where a blob lies: which frame (a number of the repository's frame table), and its bytes
+ * there. */
 struct blob_location {
 	uint32_t frame;
 	uint32_t offset;

@@ -224,7 +224,8 @@ check_packs(struct check *check, struct error *err)
 	return check->failed ? -1 : 0;
 }
 
-/* What is wrong with a pack that the index speaks of, judged by its size alone.  True if anything. */
+/* What is wrong with a pack that the index speaks of, judged by its size alone. True if
+ * anything. */
 static bool
 pack_problem(struct check *check, const struct pack_info *pack, struct error *why)
 {
@@ -260,7 +261,8 @@ check_index(struct check *check, struct error *err)
 	}
 	for (size_t i = 0; i < repo->pack_count && !suspect; i++)
 		suspect = pack_problem(check, &repo->packs[i], &why);
-	/* A prune may have removed both index and pack since: only what the index still says counts. */
+	/* A prune may have removed both index and pack since: only what the index still says
+	 * counts. */
 	if (suspect && (repository_refresh(repo, err) != 0 ||
 	    repository_load_index(repo, err) != 0))
 		return -1;
@@ -268,8 +270,9 @@ check_index(struct check *check, struct error *err)
 		if (!pack_problem(check, &repo->packs[i], &why))
 			continue;
 		report_bad_pack(check, &repo->packs[i].id, &why);
-		/* A writer that lost its claim may have indexed packs that were removed meanwhile; new
-		 * backups do not rely on them, and prune drops them from the index. */
+		/* A writer that lost its claim may have indexed packs that were removed
+		 * meanwhile; new backups do not rely on them, and prune drops them from the
+		 * index. */
 		check->damages[check->damage_count - 1].only_if_needed = true;
 	}
 	return 0;

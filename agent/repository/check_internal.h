@@ -34,7 +34,8 @@ struct check {
 	const struct snapshot *snapshot; /* the one being scanned */
 };
 
-/* The check has a view of the repository of its own: what is checked is what is stored, not what is remembered. */
+/* The check has a view of the repository of its own: what is checked is what is stored, not what
+ * is remembered. */
 void check_begin(struct check *check, struct repository *repo, const struct check_options *options,
     struct progress *progress, struct check_result *result);
 /* Look at index and packs; afterwards bad_blobs holds every blob that is known to be lost. */

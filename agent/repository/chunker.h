@@ -27,8 +27,9 @@ struct chunker {
 void chunker_init(struct chunker *chunker, const uint8_t key[32]);
 
 /*
- * Length of the first chunk of data, 1..CHUNK_MAX bytes.  If len < CHUNK_MAX and the stream goes on, the caller
- * gives more bytes first: only with final set is the end of data a cut.  Returns 0 if no cut can be told yet.
+ * Length of the first chunk of data, 1..CHUNK_MAX bytes. If len < CHUNK_MAX and the stream goes
+ * on, the caller gives more bytes first: only with final set is the end of data a cut. Returns 0
+ * if no cut can be told yet.
  */
 size_t chunker_cut(const struct chunker *chunker, const uint8_t *data, size_t len, int final);
 

@@ -26,7 +26,8 @@ struct claim {
 	bool ending;
 };
 
-/* What tells this process from any other: machine, boot, process id space, process, start of the process. */
+/* What tells this process from any other: machine, boot, process id space, process, start of the
+ * process. */
 struct process_identity {
 	char machine[40], boot[40];
 	uint64_t pid_space;
@@ -119,7 +120,8 @@ is_live(const json_t *claim)
 			    (uint64_t)json_integer_value(json_object_get(claim, "started"));
 		}
 	}
-	/* Another machine or container: only the clock can tell.  A time in the future counts as fresh. */
+	/* Another machine or container: only the clock can tell. A time in the future counts as
+	 * fresh. */
 	if (time_parse(get_text(claim, "refreshed"), false, &refreshed, &err) != 0)
 		return true;
 	return time_now().tv_sec - refreshed.tv_sec < CLAIM_STALE_S;
@@ -151,8 +153,8 @@ scan_claims(struct repository *repo, const struct object_id *own,
 				rc = -1;
 				continue;
 			}
-			/* Damaged: it claims nothing any more; claims are written whole, so nobody is
-			 * in the middle of writing it. */
+			/* Damaged: it claims nothing any more; claims are written whole, so
+			 * nobody is in the middle of writing it. */
 			rc = storage_remove(repo->storage, names.list[i], err);
 			continue;
 		}

@@ -1,11 +1,12 @@
 /*
  * Claims: who is at work on a repository.
  *
- * A backup holds a shared claim for its run, the deleting phase of prune an exclusive one.  Reading needs none.
- * A claim is a small sealed object that names host, process and run, refreshed from time to time.  It heals: one whose process is
- * gone (same machine: looked up; another machine: not refreshed for CLAIM_STALE_S) is removed by whoever
- * meets it.  A holder that was stopped for so long that its claim was removed notices in claim_check(), which is
- * called before anything is published.
+ * A backup holds a shared claim for its run, the deleting phase of prune an exclusive one.
+ * Reading needs none. A claim is a small sealed object that names host, process and run,
+ * refreshed from time to time. It heals: one whose process is gone (same machine: looked up;
+ * another machine: not refreshed for CLAIM_STALE_S) is removed by whoever meets it. A holder that
+ * was stopped for so long that its claim was removed notices in claim_check(), which is called
+ * before anything is published.
  * Source: agent/repository/FORMAT.md, "Claim".
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_CLAIM_H

@@ -1,6 +1,7 @@
 /*
- * From the names of a content's blobs, in order, to what an entry holds: few names directly, many as
- * lists of lists.  Lists are cut by content, so inserting a chunk changes one list on each level.
+ * From the names of a content's blobs, in order, to what an entry holds: few names directly, many
+ * as lists of lists. Lists are cut by content, so inserting a chunk changes one list on each
+ * level.
  * Source: agent/repository/FORMAT.md, "Content".
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_CONTENT_LIST_H

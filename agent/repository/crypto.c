@@ -164,9 +164,9 @@ make_ad(uint8_t ad[AD_SIZE], const struct keys *keys, enum seal_type type,
 }
 
 /*
- * XChaCha20-Poly1305 as libsodium has it: HChaCha20 of key and the first 16 bytes of the nonce gives the
- * key of an RFC 8439 box with nonce 0000 || last 8 bytes.  OpenSSL's ChaCha20-Poly1305 is
- * several times faster than libsodium's on processors with AVX-512; the result is the same.
+ * XChaCha20-Poly1305 as libsodium has it: HChaCha20 of key and the first 16 bytes of the nonce
+ * gives the key of an RFC 8439 box with nonce 0000 || last 8 bytes. OpenSSL's ChaCha20-Poly1305
+ * is several times faster than libsodium's on processors with AVX-512; the result is the same.
  */
 static EVP_CIPHER_CTX *
 cipher_new(const struct keys *keys, const uint8_t nonce[SEAL_NONCE_SIZE], int encrypt)

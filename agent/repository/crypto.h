@@ -2,11 +2,11 @@
  * Keys, keyed hashes and sealing.
  *
  * One random master key per repository; from it come the sealing key, one hashing key for each
- * kind of blob and the chunker's key.  Sealing is XChaCha20-Poly1305 with a random 24-byte nonce, so
- * two equal plaintexts never look alike, and binds the type of the object, the repository, the object's id
- * and a position: sealed bytes cannot pose as anything else or lie anywhere else.
- * A struct keys is read-only after keys_init and may be used by any thread.
- * Source: agent/repository/FORMAT.md, "Keys" and "Sealing".
+ * kind of blob and the chunker's key. Sealing is XChaCha20-Poly1305 with a random 24-byte nonce,
+ * so two equal plaintexts never look alike, and binds the type of the object, the repository, the
+ * object's id and a position: sealed bytes cannot pose as anything else or lie anywhere else. A
+ * struct keys is read-only after keys_init and may be used by any thread. Source:
+ * agent/repository/FORMAT.md, "Keys" and "Sealing".
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_CRYPTO_H
 #define HOLDFAST_AGENT_REPOSITORY_CRYPTO_H

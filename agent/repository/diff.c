@@ -5,7 +5,8 @@
 
 #include "shared/mem.h"
 
-/* One side of a folder: a cursor over the parts that the other side does not have, one entry ahead. */
+/* One side of a folder: a cursor over the parts that the other side does not have, one entry
+ * ahead. */
 struct side {
 	struct tree_cursor *cursor;
 	const struct entry *entry; /* NULL at the end */
@@ -43,7 +44,8 @@ compare_ids(const void *a, const void *b)
 	return blob_id_compare(a, b);
 }
 
-/* The parts of a that are not among those of b: entries of a common part are the same on both sides. */
+/* The parts of a that are not among those of b: entries of a common part are the same on both
+ * sides. */
 static struct blob_id *
 parts_without(const struct entry *a, const struct entry *b, size_t *ret_count)
 {

@@ -1,8 +1,8 @@
 /*
  * What changed between two snapshots, or two folders of snapshots.
  *
- * Folders whose trees are the same blobs are not read, so the time grows with what changed and not with
- * what is there.  Inode numbers and ctimes do not count as changes.
+ * Folders whose trees are the same blobs are not read, so the time grows with what changed and
+ * not with what is there. Inode numbers and ctimes do not count as changes.
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_DIFF_H
 #define HOLDFAST_AGENT_REPOSITORY_DIFF_H
@@ -29,9 +29,10 @@ struct diff_totals {
 };
 
 /*
- * Compare two directory entries (as tree_lookup() gives them), in order of names, folders before what is in them.
- *   each  path is absolute, bytes; before is NULL for what was added, after for what was removed; returns 0 to go
- *         on, -1 to end with its error
+ * Compare two directory entries (as tree_lookup() gives them), in order of names, folders before
+ * what is in them.
+ *   each  path is absolute, bytes; before is NULL for what was added, after for what was removed;
+ *         returns 0 to go on, -1 to end with its error
  */
 int diff_trees(struct repository *repo, const struct entry *before, const struct entry *after,
     const char *path, int (*each)(void *arg, enum diff_kind kind, const char *path, size_t len,

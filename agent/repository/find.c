@@ -6,6 +6,7 @@
 
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
+#include "shared/text.h"
 
 /* One directory on the way down, at one of its parts. */
 struct find_frame {
@@ -158,15 +159,31 @@ find_names(struct repository *repo, struct snapshot *const *snapshots, size_t co
 }
 
 static bool
+same_xattrs(const struct entry *a, const struct entry *b)
+{
+	if (a->xattr_count != b->xattr_count)
+		return false;
+	for (size_t i = 0; i < a->xattr_count; i++)
+		if (strcmp(a->xattrs[i].name, b->xattrs[i].name) != 0 ||
+		    a->xattrs[i].len != b->xattrs[i].len ||
+		    (a->xattrs[i].len > 0 && memcmp(a->xattrs[i].value, b->xattrs[i].value,
+		        a->xattrs[i].len) != 0))
+			return false;
+	return true;
+}
+
+static bool
 is_same_version(const struct entry *a, const struct entry *b)
 {
 	return a->kind == b->kind && a->size == b->size && a->mode == b->mode && a->uid == b->uid &&
-	    a->gid == b->gid && a->mtime.tv_sec == b->mtime.tv_sec &&
+	    a->gid == b->gid && a->device_major == b->device_major &&
+	    a->device_minor == b->device_minor && a->depth == b->depth && a->mtime.tv_sec == b->mtime.tv_sec &&
 	    a->mtime.tv_nsec == b->mtime.tv_nsec && a->content_count == b->content_count &&
 	    (a->content_count == 0 || memcmp(a->content, b->content,
 	        a->content_count * sizeof(*a->content)) == 0) &&
 	    a->target_len == b->target_len &&
-	    (a->target_len == 0 || memcmp(a->target, b->target, a->target_len) == 0);
+	    (a->target_len == 0 || memcmp(a->target, b->target, a->target_len) == 0) &&
+	    same_xattrs(a, b);
 }
 
 /* What the path was in the last snapshot of one host that could have held it. */
@@ -187,7 +204,8 @@ last_of(struct last_seen **list, size_t *count, size_t *cap, const char *host)
 	return &(*list)[(*count)++];
 }
 
-/* Whether one of the sources of a snapshot holds the path: only then its absence means something. */
+/* Whether one of the sources of a snapshot holds the path: only then its absence means
+ * something. */
 static bool
 covers(const struct snapshot *snapshot, const char *path)
 {
@@ -210,6 +228,7 @@ find_versions(struct repository *repo, struct snapshot *const *snapshots, size_t
 {
 	struct last_seen *list = NULL;
 	size_t list_count = 0, cap = 0;
+	char *shown = text_printable(path, strlen(path)); /* as sources are */
 	int rc = 0;
 
 	for (size_t i = 0; i < count && rc == 0; i++) {
@@ -224,7 +243,7 @@ find_versions(struct repository *repo, struct snapshot *const *snapshots, size_t
 		if (found < 0) {
 			rc = -1;
 		} else if (found == 0) {
-			if (last->there && covers(snapshots[i], path)) {
+			if (last->there && covers(snapshots[i], shown)) {
 				entry_done(&last->entry);
 				last->there = false;
 				rc = each(arg, snapshots[i], NULL, err);
@@ -240,5 +259,6 @@ find_versions(struct repository *repo, struct snapshot *const *snapshots, size_t
 	for (size_t i = 0; i < list_count; i++)
 		entry_done(&list[i].entry);
 	free(list);
+	free(shown);
 	return rc < 0 ? -1 : 0;
 }

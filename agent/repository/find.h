@@ -13,7 +13,8 @@
 
 /*
  * Every entry whose name matches, in all given snapshots in their order.
- *   pattern  with "*", "?" or "[": a glob for the whole name; else a part of the name.  With a slash within: for the whole path
+ *   pattern  with "*", "?" or "[": a glob for the whole name; else a part of the name. With a
+ *            slash within: for the whole path
  *   each     path is absolute, bytes; returns 0 to go on, 1 to end, -1 to end with its error
  */
 int find_names(struct repository *repo, struct snapshot *const *snapshots, size_t count,
@@ -22,8 +23,9 @@ int find_names(struct repository *repo, struct snapshot *const *snapshots, size_
     struct progress *progress, struct error *err);
 
 /*
- * The versions of one path: each snapshot in which it differs from the snapshot of the same host before (or is
- * there for the first time).  entry is NULL where it has gone.  Returns as find_names.
+ * The versions of one path: each snapshot in which it differs from the snapshot of the same host
+ * before (or is there for the first time). entry is NULL where it has gone. Returns as
+ * find_names.
  */
 int find_versions(struct repository *repo, struct snapshot *const *snapshots, size_t count,
     const char *path, int (*each)(void *arg, const struct snapshot *snapshot,

@@ -26,7 +26,8 @@
 
 enum frame_codec { FRAME_STORED = 0, FRAME_ZSTD = 1 };
 
-/* On mixed files level 2 is smaller than what `tar | zstd -3` makes of them, at two thirds of its time. */
+/* On mixed files level 2 is smaller than what `tar | zstd -3` makes of them, at two thirds of its
+ * time. */
 #define FRAME_LEVEL_DEFAULT 2
 
 struct frame_coder;
@@ -35,8 +36,9 @@ struct frame_coder *frame_coder_new(int level);
 void frame_coder_free(struct frame_coder *coder);
 
 /*
- * Whether bytes are compressed (or encrypted) already, so that trying again gains nothing: by how evenly the
- * values of a sample are spread, of short ones by the mark at their start.  A wrong answer costs space or time, never data.
+ * Whether bytes are compressed (or encrypted) already, so that trying again gains nothing: by how
+ * evenly the values of a sample are spread, of short ones by the mark at their start. A wrong
+ * answer costs space or time, never data.
  */
 bool frame_is_dense(const uint8_t *data, size_t len);
 

@@ -14,7 +14,7 @@ struct frame_builder {
 	bool dense;    /* its blobs are compressed already */
 	bool verify;
 	struct frame_coder *coder;
-	struct buffer plain;   /* a codec byte, then the blobs: the payload of a frame that is stored as it is */
+	struct buffer plain;   /* a codec byte, then the blobs: as it is, a stored payload */
 	struct buffer payload; /* compressed */
 	struct buffer again;   /* and decompressed once more */
 	struct pack_blob *blobs;
@@ -57,8 +57,9 @@ frame_builder_free(struct frame_builder *builder)
 
 /*
  * Decode the payload and compare it with the sum of what was named: compressors and memory have
- * corrupted data before, and a backup that is wrong when it is written cannot be mended later.  The sum is of 128
- * bits and not of the blobs' keyed hash: it guards against accidents and costs a tenth.
+ * corrupted data before, and a backup that is wrong when it is written cannot be mended later.
+ * The sum is of 128 bits and not of the blobs' keyed hash: it guards against accidents and costs
+ * a tenth.
  */
 static int
 verify_frame(struct frame_builder *builder, const struct buffer *payload, struct error *err)

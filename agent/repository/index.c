@@ -401,8 +401,8 @@ index_find_page(const struct index_file *file, const struct blob_id *id)
 	uint64_t prefix = id_prefix(id);
 	size_t low = 0, high = file->page_count;
 
-	/* The last page whose first prefix is not above; equal prefixes do not occur but by duplicates of one
-	 * id, any of which will do. */
+	/* The last page whose first prefix is not above; equal prefixes do not occur but by
+	 * duplicates of one id, any of which will do. */
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 

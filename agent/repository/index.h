@@ -1,8 +1,8 @@
 /*
  * Index files: which blob lies in which pack, frame and place.
  *
- * Each is immutable, covers whole packs, and can be made again from the packs' directories at any time.  Entries are
- * sorted and sealed in pages, so that one blob is found by reading one page.
+ * Each is immutable, covers whole packs, and can be made again from the packs' directories at any
+ * time. Entries are sorted and sealed in pages, so that one blob is found by reading one page.
  * Source: agent/repository/FORMAT.md, "Index file".
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_INDEX_H

@@ -1,8 +1,9 @@
 /*
  * Fewer, larger index files.
  *
- * Each backup leaves an index file; opening a repository reads the head of every one.  Once MERGE_FILES of about the
- * same size have gathered, they become one, so their number grows with the logarithm of the backups.
+ * Each backup leaves an index file; opening a repository reads the head of every one. Once
+ * MERGE_FILES of about the same size have gathered, they become one, so their number grows with
+ * the logarithm of the backups.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +51,8 @@ read_candidates(struct repository *repo, const struct object_names *names, size_
 	return list;
 }
 
-/* The directories of all packs of the files of one tier; -1 if one cannot be read: then nothing is merged,
- * and check tells what is wrong. */
+/* The directories of all packs of the files of one tier; -1 if one cannot be read: then nothing
+ * is merged, and check tells what is wrong. */
 static int
 read_directories(struct repository *repo, const struct candidate *list, size_t count,
     unsigned tier, struct pack_directory ***ret, size_t *ret_count, struct error *err)

@@ -4,8 +4,8 @@
 #include "agent/repository/repository_internal.h"
 
 /*
- * Merge index files if many of about one size have gathered.  To be called under a shared claim.  A failure loses
- * nothing: what was not merged stays.
+ * Merge index files if many of about one size have gathered. To be called under a shared claim. A
+ * failure loses nothing: what was not merged stays.
  */
 int index_merge(struct repository *repo, struct error *err);
 

@@ -138,7 +138,8 @@ out:
 	return rc;
 }
 
-/* 0 and keys if the passphrase opens this file; -1 with ERROR_WRONG_KEY or what is wrong with the file. */
+/* 0 and keys if the passphrase opens this file; -1 with ERROR_WRONG_KEY or what is wrong with the
+ * file. */
 static int
 try_file(struct storage *storage, const char *name, const char *passphrase, struct keys **ret,
     struct error *err)

@@ -33,7 +33,8 @@ int keyfile_count(struct storage *storage, size_t *ret, struct error *err);
 /* Wrap the master key by this passphrase and store it; then remove all other key files. */
 int keyfile_write(struct storage *storage, const struct object_id *repository,
     const uint8_t master[MASTER_KEY_SIZE], const char *passphrase, struct error *err);
-/* Open whichever key file this passphrase opens.  ERROR_NOT_FOUND, ERROR_WRONG_KEY, ERROR_CORRUPT. */
+/* Open whichever key file this passphrase opens. ERROR_NOT_FOUND, ERROR_WRONG_KEY,
+ * ERROR_CORRUPT. */
 int keyfile_open(struct storage *storage, const char *passphrase, struct keys **ret,
     struct error *err);
 

@@ -1,9 +1,10 @@
 /*
  * Which blobs there are: the index as the open repository knows it.
  *
- * Looking a few blobs up reads single pages of the index files; after PAGES_BEFORE_LOADING of them, or when a
- * backup asks, everything is loaded into one table.  If an index file is damaged or gone, the packs that
- * no good file covers are read from their own directories, so that nothing depends on the index.
+ * Looking a few blobs up reads single pages of the index files; after PAGES_BEFORE_LOADING of
+ * them, or when a backup asks, everything is loaded into one table. If an index file is damaged
+ * or gone, the packs that no good file covers are read from their own directories, so that
+ * nothing depends on the index.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 #include "shared/text.h"
 
 #define PAGES_BEFORE_LOADING 64
-/* Index files vanish under a reader when another process merges them; listing again finds the new ones. */
+/* Index files vanish under a reader when another process merges them; listing again finds the new
+ * ones. */
 #define REFRESH_TRIES 5
 
 void
@@ -140,8 +142,8 @@ add_file(struct repository *repo, struct index_file *file)
 		    sizeof(*repo->first_frames));
 	repo->first_frames[repo->file_count] = (uint32_t)repo->frame_count;
 	repo->files[repo->file_count++] = file;
-	/* Two files name the same pack when a prune was cut off while it replaced one by the other: as
-	 * two packs, one of them would look as if nobody needed it. */
+	/* Two files name the same pack when a prune was cut off while it replaced one by the
+	 * other: as two packs, one of them would look as if nobody needed it. */
 	for (size_t p = 0; p < file->pack_count; p++) {
 		packs[p].again = find_pack(repo, &file->packs[p].id, &packs[p].number);
 		if (!packs[p].again)

@@ -1,11 +1,11 @@
 /*
  * Packs: immutable files of frames with their own directory.
  *
- * Invariants: frames follow each other without gaps from PACK_HEADER_SIZE on; the directory follows the last
- * frame, the trailer ends the file.
- * Ownership: a pack_writer belongs to whoever began it; pack_write_frame may be called from several threads at
- * once (frames are sealed side by side and written in order).
- * After a crash: an unfinished pack lies under the storage's tmp/, never under its name.
+ * Invariants: frames follow each other without gaps from PACK_HEADER_SIZE on; the directory
+ * follows the last frame, the trailer ends the file. Ownership: a pack_writer belongs to whoever
+ * began it; pack_write_frame may be called from several threads at once (frames are sealed side
+ * by side and written in order). After a crash: an unfinished pack lies under the storage's tmp/,
+ * never under its name.
  * Source: agent/repository/FORMAT.md, "Pack".
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_PACK_H
@@ -67,10 +67,10 @@ int pack_begin(struct storage *storage, const struct keys *keys, enum pack_kind 
 uint64_t pack_writer_size(struct pack_writer *pack);
 /* Reserve the place of a frame; then, in any thread and any order, pack_write_frame() it once. */
 uint32_t pack_reserve(struct pack_writer *pack, size_t payload_len);
-/* Seal a payload and write it at its reserved place; waits until the frames before it are written.  On failure the pack is
- * lost, and every other call on it fails as well. */
-int pack_write_frame(struct pack_writer *pack, uint32_t offset, const void *payload, size_t payload_len,
-    uint32_t plain_len, const struct pack_blob *blobs, size_t blob_count, struct error *err);
+/* Seal a payload and write it at its reserved place; waits until the frames before it are
+ * written. On failure the pack is lost, and every other call on it fails as well. */
+int pack_write_frame(struct pack_writer *pack, uint32_t offset, const void *payload,
+    size_t payload_len, uint32_t plain_len, const struct pack_blob *blobs, size_t blob_count, struct error *err);
 /* Write the directory and make the pack durable; ends the writer, also on failure.  All reserved
  * frames must have been written. */
 int pack_finish(struct pack_writer *pack, struct pack_directory **ret, struct error *err);
@@ -80,8 +80,8 @@ void pack_abort(struct pack_writer *pack);
 int pack_header_check(const uint8_t *header, const struct keys *keys, const struct object_id *id,
     struct error *err);
 /* Read and check a pack's directory, without its frames. */
-int pack_read_directory(struct storage *storage, const struct keys *keys, const struct object_id *id,
-    struct pack_directory **ret, struct error *err);
+int pack_read_directory(struct storage *storage, const struct keys *keys,
+    const struct object_id *id, struct pack_directory **ret, struct error *err);
 /* Read one frame and decode it into plain (plain_len bytes). */
 int pack_read_frame(struct storage *storage, const struct keys *keys, struct frame_coder *coder,
     const struct object_id *id, uint32_t offset, uint32_t stored_len, void *plain,

@@ -1,11 +1,12 @@
 /*
  * Retention and prune.
  *
- * Retention forgets the snapshots that no rule keeps: they move to the trash.  Prune removes what no
- * snapshot needs, in two phases: packs without use are marked (new backups no longer rely on them); a later
- * prune removes marked ones whose grace period is over and that are still unused, under an exclusive claim.
- * Snapshots in the trash keep their data until their own grace period is over.
- * After a crash at any point: every snapshot that was not forgotten is whole; the next prune goes on.
+ * Retention forgets the snapshots that no rule keeps: they move to the trash. Prune removes what
+ * no snapshot needs, in two phases: packs without use are marked (new backups no longer rely on
+ * them); a later prune removes marked ones whose grace period is over and that are still unused,
+ * under an exclusive claim. Snapshots in the trash keep their data until their own grace period
+ * is over. After a crash at any point: every snapshot that was not forgotten is whole; the next
+ * prune goes on.
  * Source: agent/repository/FORMAT.md, "Prune".
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_PRUNE_H
@@ -30,7 +31,8 @@ struct prune_options {
 };
 
 struct prune_result {
-	json_t *snapshots;       /* array of {"id", "time", "host", "sources", "keep": bool, "reasons": []} */
+	/* Array of {"id", "time", "host", "sources", "keep": bool, "reasons": []}. */
+	json_t *snapshots;
 	uint64_t forgotten;
 	uint64_t packs_marked, packs_removed, packs_rewritten;
 	uint64_t bytes_marked, bytes_removed; /* stored bytes */

@@ -5,6 +5,7 @@
 
 #include "agent/repository/check_internal.h"
 #include "agent/repository/claim.h"
+#include "agent/repository/snapshot_internal.h"
 #include "agent/repository/tree.h"
 #include "agent/repository/tree_builder.h"
 #include "agent/repository/writer.h"
@@ -14,7 +15,8 @@
 #define CLAIM_WAIT_S 60
 /* So many lost paths of one snapshot are named. */
 #define LOST_NAMED_MAX 1000
-/* One index file covers at most so many packs, so that memory is bounded: about 100 bytes a blob. */
+/* One index file covers at most so many packs, so that memory is bounded: about 100 bytes a
+ * blob. */
 #define PACKS_PER_INDEX 512
 
 /* ---- index */
@@ -37,9 +39,46 @@ write_part(struct repository *repo, struct pack_directory **directories, size_t 
 	return rc;
 }
 
+/* Packs that are there and whose own directory cannot be read: an index file may still know them. */
+struct unreadable {
+	struct object_id *list;
+	size_t count, cap;
+};
+
+static void
+note_unreadable(struct unreadable *unreadable, const struct object_id *id, const char *name,
+    const struct error *why, struct repair_result *result)
+{
+	MEM_GROW(unreadable->list, unreadable->count, unreadable->cap);
+	unreadable->list[unreadable->count++] = *id;
+	json_array_append_new(result->unreadable, json_pack("{s:s, s:s}", "pack", name, "problem",
+	    why->message));
+}
+
+/* Whether an older index file tells where the blobs of an unreadable pack lie: it must stay. */
+static bool
+is_still_needed(struct repository *repo, const char *name, const struct unreadable *unreadable)
+{
+	struct index_file *file = NULL;
+	struct error ignored = ERROR_INIT;
+	struct object_id id;
+	bool needed = false;
+
+	if (unreadable->count == 0 || index_name_parse(name, &id) != 0 ||
+	    index_read_header(repo->storage, repo->keys, &id, &file, &ignored) != 0)
+		return false;
+	for (size_t p = 0; p < file->pack_count && !needed; p++)
+		for (size_t u = 0; u < unreadable->count && !needed; u++)
+			needed = memcmp(&file->packs[p].id, &unreadable->list[u],
+			    sizeof(unreadable->list[u])) == 0;
+	index_file_free(file);
+	return needed;
+}
+
 static int
 index_packs(struct repository *repo, const struct object_names *packs, bool apply,
-    struct progress *progress, struct repair_result *result, struct error *err)
+    struct progress *progress, struct unreadable *unreadable, struct repair_result *result,
+    struct error *err)
 {
 	struct pack_directory *directories[PACKS_PER_INDEX];
 	size_t count = 0;
@@ -54,8 +93,7 @@ index_packs(struct repository *repo, const struct object_names *packs, bool appl
 			continue;
 		if (pack_read_directory(repo->storage, repo->keys, &id, &directories[count],
 		    &why) != 0) {
-			json_array_append_new(result->unreadable, json_pack("{s:s, s:s}", "pack",
-			    packs->list[i], "problem", why.message));
+			note_unreadable(unreadable, &id, packs->list[i], &why, result);
 			continue;
 		}
 		if (++count == PACKS_PER_INDEX)
@@ -68,11 +106,30 @@ index_packs(struct repository *repo, const struct object_names *packs, bool appl
 	return rc;
 }
 
+/* The older index files go, but for those that are still needed. */
+static int
+remove_old(struct repository *repo, const struct object_names *old,
+    const struct unreadable *unreadable, bool apply, struct repair_result *result,
+    struct error *err)
+{
+	for (size_t i = 0; i < old->count; i++) {
+		if (is_still_needed(repo, old->list[i], unreadable))
+			continue;
+		/* If interrupted here, old and new index files say the same of every readable
+		 * pack. */
+		if (apply && storage_remove(repo->storage, old->list[i], err) != 0)
+			return -1;
+		result->index_files_removed++;
+	}
+	return 0;
+}
+
 int
 repair_index(struct repository *repo, bool apply, struct progress *progress,
     struct repair_result *result, struct error *err)
 {
 	struct object_names packs = { 0 }, old = { 0 };
+	struct unreadable unreadable = { NULL, 0, 0 };
 	struct claim *claim = NULL;
 	int rc = -1;
 
@@ -84,19 +141,16 @@ repair_index(struct repository *repo, bool apply, struct progress *progress,
 		goto out;
 	if (object_names_read(repo->storage, "index", &old, err) != 0 ||
 	    object_names_read(repo->storage, "packs", &packs, err) != 0 ||
-	    index_packs(repo, &packs, apply, progress, result, err) != 0)
+	    index_packs(repo, &packs, apply, progress, &unreadable, result, err) != 0 ||
+	    (apply && claim_check(claim, err) != 0) ||
+	    remove_old(repo, &old, &unreadable, apply, result, err) != 0)
 		goto out;
-	if (apply && claim_check(claim, err) != 0)
-		goto out;
-	/* If interrupted here, old and new index files say the same of every readable pack. */
-	for (size_t i = 0; i < old.count && apply; i++)
-		if (storage_remove(repo->storage, old.list[i], err) != 0)
-			goto out;
-	result->index_files_removed = old.count;
-	repository_trim(repo);
+	if (apply)
+		repository_trim(repo);
 	rc = 0;
 out:
 	claim_release(claim);
+	free(unreadable.list);
 	object_names_done(&packs);
 	object_names_done(&old);
 	if (rc != 0)
@@ -113,6 +167,7 @@ struct repair {
 	uint64_t files, directories, others, bytes; /* copied of the snapshot at hand */
 	json_t *lost;         /* of the snapshot at hand */
 	uint64_t lost_total;
+	char *last_lost;      /* a file may lack many blobs, and is lost once */
 };
 
 static int
@@ -125,10 +180,15 @@ count_loss(void *arg, const char *path, size_t len, const struct blob_id *id,
 	(void)id;
 	(void)why;
 	(void)err;
+	if (repair->last_lost != NULL && strcmp(repair->last_lost, shown) == 0) {
+		free(shown);
+		return 0;
+	}
 	if (json_array_size(repair->lost) < LOST_NAMED_MAX)
 		json_array_append_new(repair->lost, json_string(shown));
 	repair->lost_total++;
-	free(shown);
+	free(repair->last_lost);
+	repair->last_lost = shown;
 	return 0;
 }
 
@@ -314,7 +374,6 @@ replace_snapshot(struct repair *repair, struct snapshot *snapshot, struct claim 
 	struct tree_roots roots = { NULL, 0, false };
 	struct writer_totals totals;
 	struct error why = ERROR_INIT;
-	char old[SNAPSHOT_ID_TEXT_SIZE];
 	int rc;
 
 	if (writer_begin(repo, &how, &repair->writer, err) != 0)
@@ -328,7 +387,6 @@ replace_snapshot(struct repair *repair, struct snapshot *snapshot, struct claim 
 		free(roots.parts);
 		return -1;
 	}
-	memcpy(old, snapshot->id, sizeof(old));
 	free(snapshot->roots);
 	snapshot->roots = roots.parts;
 	snapshot->root_count = roots.count;
@@ -338,12 +396,11 @@ replace_snapshot(struct repair *repair, struct snapshot *snapshot, struct claim 
 	snapshot->bytes = repair->bytes;
 	add_losses(snapshot, repair->lost, repair->lost_total);
 	free(snapshot->parent);
-	snapshot->parent = mem_strdup(old);
-	if (claim_check(claim, err) != 0 || snapshot_publish(repo, snapshot, err) != 0)
+	snapshot->parent = mem_strdup(snapshot->id);
+	if (claim_check(claim, err) != 0 || snapshot_replace(repo, snapshot, err) != 0)
 		return -1;
 	memcpy(ret_id, snapshot->id, SNAPSHOT_ID_TEXT_SIZE);
-	/* If interrupted here, both are there; repair finds the old one again. */
-	return snapshot_remove(repo, old, err);
+	return 0;
 }
 
 static int
@@ -364,7 +421,30 @@ repair_one(struct repair *repair, struct snapshot *snapshot, bool apply, struct 
 		    id, "replacement", apply ? replacement : NULL, "lost", repair->lost,
 		    "lost_total", (json_int_t)repair->lost_total));
 	json_decref(repair->lost);
+	free(repair->last_lost);
+	repair->last_lost = NULL;
 	return rc;
+}
+
+/* What is written anew must not rely on a damaged frame; nobody tells the writer of single frames. */
+static int
+avoid_bad_packs(struct repair *repair, struct error *err)
+{
+	struct repository *repo = repair->check.repo;
+
+	for (uint32_t n = 0; n < repair->check.bad_blobs.count; n++) {
+		struct blob_place place;
+		struct blob_location at;
+		struct blob_id id;
+		int found;
+
+		blob_table_get(&repair->check.bad_blobs, n, &id, &at);
+		found = repository_find_blob(repo, &id, &place, err);
+		if (found < 0 ||
+		    (found == 1 && repository_avoid_pack(repo, &place.pack, err) < 0))
+			return -1;
+	}
+	return 0;
 }
 
 int
@@ -389,6 +469,7 @@ repair_snapshots(struct repository *repo, bool apply, bool read_data,
 	    err) != 0)
 		goto out;
 	if (check_find_bad(&repair.check, err) != 0 ||
+	    avoid_bad_packs(&repair, err) != 0 ||
 	    snapshot_list(repo, &list, &count, NULL, NULL, err) != 0)
 		goto out;
 	progress_phase(progress, "snapshots");

@@ -18,7 +18,8 @@ struct repair_result {
 	uint64_t index_files_removed;
 	json_t *unreadable;           /* array of {"pack", "problem"} */
 	/* repair_snapshots */
-	json_t *snapshots;            /* array of {"id", "replacement" (if applied), "lost": [paths], "lost_total"} */
+	/* Array of {"id", "replacement" (if applied), "lost": [paths], "lost_total"}. */
+	json_t *snapshots;
 };
 
 /* Make the index anew from the packs' own directories, and remove all older index files. */
@@ -26,8 +27,8 @@ int repair_index(struct repository *repo, bool apply, struct progress *progress,
     struct repair_result *result, struct error *err);
 
 /*
- * For each snapshot that needs something that is lost: write a new snapshot with all that is left, which names the lost
- * paths, and move the old one to the trash.
+ * For each snapshot that needs something that is lost: write a new snapshot with all that is
+ * left, which names the lost paths, and move the old one to the trash.
  *   read_data  also open every frame, to find damage that sizes do not show
  */
 int repair_snapshots(struct repository *repo, bool apply, bool read_data,

@@ -178,8 +178,8 @@ read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id
 	}
 	if (read_place(repo, kind, id, hash, &place, ret, &why) == 0)
 		return 0;
-	/* A later backup may have stored it again in another pack, which is not known here yet if the
-	 * damage was known before. */
+	/* A later backup may have stored it again in another pack, which is not known here yet if
+	 * the damage was known before. */
 	if (why.code == ERROR_CORRUPT &&
 	    repository_avoid_pack(repo, &place.pack, &ignored) >= 0 &&
 	    repository_refresh(repo, &ignored) == 0 &&
@@ -192,9 +192,10 @@ read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id
 }
 
 /*
- * Sealing shows that a frame is as it was stored, and in its place; the sealed index says which of its
- * bytes are this blob's.  Trees and lists are hashed once more all the same, so that one kind of blob
- * cannot pose as another.  Of data, which is nearly everything, the hash would cost a quarter of a restore.
+ * Sealing shows that a frame is as it was stored, and in its place; the sealed index says which
+ * of its bytes are this blob's. Trees and lists are hashed once more all the same, so that one
+ * kind of blob cannot pose as another. Of data, which is nearly everything, the hash would cost a
+ * quarter of a restore.
  */
 int
 repository_read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id,

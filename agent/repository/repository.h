@@ -47,8 +47,8 @@ int repository_change_passphrase(struct repository *repo, const char *passphrase
 /* See other writers' new packs: read index files that appeared since. */
 int repository_refresh(struct repository *repo, struct error *err);
 
-/* Forget the loaded index (unless a writer is at work) and all cached frames nobody holds; they are read
- * again when needed.  For an agent at rest. */
+/* Forget the loaded index (unless a writer is at work) and all cached frames nobody holds; they
+ * are read again when needed. For an agent at rest. */
 void repository_trim(struct repository *repo);
 
 /* A blob's bytes, lent until blob_release(). */

@@ -1,8 +1,8 @@
 /*
  * What the files of the repository share; nothing outside agent/repository includes this.
  *
- * Locks: `lock` guards the index (files, packs, frames, table); the frame cache has its own.  Neither is
- * held while storage is read, but for loading the index.
+ * Locks: `lock` guards the index (files, packs, frames, table); the frame cache has its own.
+ * Neither is held while storage is read, but for loading the index.
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_REPOSITORY_INTERNAL_H
 #define HOLDFAST_AGENT_REPOSITORY_REPOSITORY_INTERNAL_H
@@ -79,8 +79,8 @@ struct blob_place {
 };
 
 /*
- * The same repository with an index of its own, for work that must not disturb or be disturbed by what
- * else goes on in this process.  Must be closed before the one it came from.
+ * The same repository with an index of its own, for work that must not disturb or be disturbed by
+ * what else goes on in this process. Must be closed before the one it came from.
  */
 struct repository *repository_view(struct repository *repo);
 

@@ -1,10 +1,11 @@
 /*
  * Which snapshots the rules keep.
  *
- * Snapshots of one host and the same sources form a group.  Within it, from the newest to the oldest: "last n" keeps the
- * first n; "daily n" keeps the newest of each of the n most recent days that have any, and so on; "within d" keeps all that are
- * no older than d before the newest, so that a wrong clock today loses nothing.
- * Example: daily 2 of Mon 08:00, Mon 20:00, Tue 08:00 keeps Mon 20:00 and Tue 08:00.
+ * Snapshots of one host and the same sources form a group. Within it, from the newest to the
+ * oldest: "last n" keeps the first n; "daily n" keeps the newest of each of the n most recent
+ * days that have any, and so on; "within d" keeps all that are no older than d before the newest,
+ * so that a wrong clock today loses nothing. Example: daily 2 of Mon 08:00, Mon 20:00, Tue 08:00
+ * keeps Mon 20:00 and Tue 08:00.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -201,8 +201,8 @@ visit_entry(struct scan_walk *walk, struct error *err)
 }
 
 /*
- * A part is marked as used when its last entry was visited and all below is whole.  Sub-directories are
- * visited between two entries of the part, so they have ended by then.
+ * A part is marked as used when its last entry was visited and all below is whole.
+ * Sub-directories are visited between two entries of the part, so they have ended by then.
  */
 static int
 step(struct scan_walk *walk, struct error *err)

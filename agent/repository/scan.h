@@ -1,8 +1,9 @@
 /*
  * Every blob that snapshots reach, each visited once.
  *
- * Parts of trees that were found whole are not visited again, so that a hundred snapshots of the same folder cost little more
- * than one; damaged ones are visited for each snapshot, so that every path that suffers is named.
+ * Parts of trees that were found whole are not visited again, so that a hundred snapshots of the
+ * same folder cost little more than one; damaged ones are visited for each snapshot, so that
+ * every path that suffers is named.
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_SCAN_H
 #define HOLDFAST_AGENT_REPOSITORY_SCAN_H
@@ -22,7 +23,8 @@ struct scan {
 	 */
 	int (*problem)(void *arg, const char *path, size_t len, const struct blob_id *id,
 	    const struct error *why, struct error *err);
-	/* Optional: why a blob that is in the index cannot be used (its pack is damaged); 0 if it can. */
+	/* Optional: why a blob that is in the index cannot be used (its pack is damaged); 0 if it
+	 * can. */
 	int (*unusable)(void *arg, const struct blob_id *id, const struct blob_place *place,
 	    struct error *why);
 	void *arg;

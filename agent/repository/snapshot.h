@@ -69,15 +69,15 @@ int snapshot_pin(struct repository *repo, const char *id, bool pinned, struct er
 
 /* Snapshots that were forgotten and whose data is still there, each with the time it was forgotten;
  * damaged ones are left out.  Caller frees each snapshot and both arrays. */
-int snapshot_list_trash(struct repository *repo, struct snapshot ***ret, struct timespec **ret_times,
-    size_t *ret_count, struct error *err);
+int snapshot_list_trash(struct repository *repo, struct snapshot ***ret,
+    struct timespec **ret_times, size_t *ret_count, struct error *err);
 /* Bring a forgotten snapshot back, by its id or an unambiguous prefix; ret_id is its full id. */
 int snapshot_recall(struct repository *repo, const char *name, char ret_id[SNAPSHOT_ID_TEXT_SIZE],
     struct error *err);
 
 /*
- * Publish a finished backup: gives it its id and a sequence above all others.  Everything it leads to
- * must be durable and indexed (writer_finish).
+ * Publish a finished backup: gives it its id and a sequence above all others. Everything it leads
+ * to must be durable and indexed (writer_finish).
  */
 int snapshot_publish(struct repository *repo, struct snapshot *snapshot, struct error *err);
 /* Take a snapshot back that was published just now, and that nobody may have relied on. */

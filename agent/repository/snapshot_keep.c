@@ -2,11 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/repository/claim.h"
 #include "agent/repository/scan.h"
 #include "agent/repository/sealed_json.h"
 #include "agent/repository/snapshot_internal.h"
 #include "shared/mem.h"
 #include "shared/text.h"
+
+/* So long a recall waits for a prune that is removing things. */
+#define CLAIM_WAIT_S 60
 
 /* A pin is there or not; what it holds is for people. */
 int
@@ -115,6 +119,30 @@ out:
 	return rc;
 }
 
+int
+snapshot_replace(struct repository *repo, struct snapshot *snapshot, struct error *err)
+{
+	char old[SNAPSHOT_ID_TEXT_SIZE];
+	struct object_id id;
+	json_t *json;
+	int rc;
+
+	memcpy(old, snapshot->id, sizeof(old));
+	json = snapshot_to_json(snapshot);
+	json_object_del(json, "id");
+	object_id_random(&id);
+	rc = sealed_json_write(repo, SNAPSHOT_FOLDER, SEAL_SNAPSHOT, &id, json, false, err);
+	json_decref(json);
+	if (rc != 0)
+		return -1;
+	object_id_text(&id, snapshot->id);
+	/* If interrupted here, both are there; whoever repairs finds the old one again. */
+	if (snapshot->pinned && (snapshot_pin(repo, snapshot->id, true, err) != 0 ||
+	    snapshot_pin(repo, old, false, err) != 0))
+		return -1;
+	return snapshot_remove(repo, old, err);
+}
+
 /* One object of the trash. */
 static int
 read_trash(struct repository *repo, const struct object_id *id, struct timespec *ret_time,
@@ -149,11 +177,18 @@ snapshot_list_trash(struct repository *repo, struct snapshot ***ret, struct time
 	*ret_times = mem_calloc(names.count, sizeof(**ret_times));
 	*ret_count = 0;
 	for (size_t i = 0; i < names.count; i++) {
-		struct error ignored;
+		struct error ignored = ERROR_INIT;
+		char name[64];
+		uint64_t size;
 
-		if (sealed_json_name_parse(names.list[i], TRASH_FOLDER, &id) == 0 &&
-		    read_trash(repo, &id, &(*ret_times)[*ret_count], &(*ret)[*ret_count],
-		        &ignored) == 0)
+		if (sealed_json_name_parse(names.list[i], TRASH_FOLDER, &id) != 0)
+			continue;
+		/* In both places: it counts as not forgotten. */
+		sealed_json_name(SNAPSHOT_FOLDER, &id, name);
+		if (storage_size(repo->storage, name, &size, &ignored) == 1)
+			continue;
+		if (read_trash(repo, &id, &(*ret_times)[*ret_count], &(*ret)[*ret_count],
+		    &ignored) == 0)
 			(*ret_count)++;
 	}
 	object_names_done(&names);
@@ -173,6 +208,16 @@ data_is_gone(void *arg, const char *path, size_t len, const struct blob_id *id,
 	return error_hint(err, "forgotten snapshots can be brought back within the grace period only");
 }
 
+/* An index may outlive its pack for a while. */
+static int
+pack_is_gone(void *arg, const struct blob_id *id, const struct blob_place *place,
+    struct error *why)
+{
+	(void)arg;
+	(void)id;
+	return place->bad ? error_set(why, ERROR_CORRUPT, "its pack is gone") : 0;
+}
+
 /* Everything that it needs must still be there. */
 static int
 check_data(struct repository *repo, const struct snapshot *snapshot, struct error *err)
@@ -183,7 +228,10 @@ check_data(struct repository *repo, const struct snapshot *snapshot, struct erro
 
 	scan_init(&scan, view, NULL);
 	scan.problem = data_is_gone;
-	rc = repository_refresh(view, err);
+	scan.unusable = pack_is_gone;
+	rc = repository_load_index(view, err);
+	if (rc == 0)
+		rc = repository_note_missing(view, err);
 	if (rc == 0)
 		rc = scan_snapshot(&scan, snapshot, err);
 	scan_done(&scan);
@@ -223,16 +271,21 @@ snapshot_recall(struct repository *repo, const char *name, char ret_id[SNAPSHOT_
 {
 	struct snapshot *snapshot = NULL;
 	struct timespec trashed;
+	struct claim *claim = NULL;
 	struct object_id id;
 	char object[64];
 	json_t *json = NULL;
 	int rc = -1;
 
+	/* The claim keeps a prune from removing what was just seen to be there. */
+	if (claim_take(repo, CLAIM_SHARED, "recall", NULL, CLAIM_WAIT_S, &claim, err) != 0)
+		return -1;
 	if (find_in_trash(repo, name, &id, err) != 0 ||
 	    read_trash(repo, &id, &trashed, &snapshot, err) != 0 ||
-	    check_data(repo, snapshot, err) != 0)
+	    check_data(repo, snapshot, err) != 0 || claim_check(claim, err) != 0)
 		goto out;
 	json = snapshot_to_json(snapshot);
+	json_object_del(json, "id");
 	if (sealed_json_write(repo, SNAPSHOT_FOLDER, SEAL_SNAPSHOT, &id, json, true, err) != 0)
 		goto out;
 	/* If interrupted here, it is in both places; it counts as not forgotten. */
@@ -241,6 +294,7 @@ snapshot_recall(struct repository *repo, const char *name, char ret_id[SNAPSHOT_
 	if (rc == 0)
 		memcpy(ret_id, snapshot->id, SNAPSHOT_ID_TEXT_SIZE);
 out:
+	claim_release(claim);
 	json_decref(json);
 	snapshot_free(snapshot);
 	return rc;

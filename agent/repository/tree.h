@@ -97,9 +97,10 @@ int tree_seek(struct tree_cursor *cursor, const char *name, size_t len, const st
     struct error *err);
 
 /*
- * Find an absolute path ("/srv/www") below a snapshot's root tree.  1 and an entry the caller
- * owns, 0 no such path, -1 error.  For "/" the entry is a made-up directory (mode 0755, no name)
- * that holds the root parts.  Repeated and trailing slashes do not matter; "." and ".." never match.
+ * Find an absolute path ("/srv/www") below a snapshot's root tree. 1 and an entry the caller
+ * owns, 0 no such path, -1 error. For "/" the entry is a made-up directory (mode 0755, no name)
+ * that holds the root parts. Repeated and trailing slashes do not matter; "." and ".." never
+ * match.
  */
 int tree_lookup(struct repository *repo, const struct blob_id *roots, size_t root_count,
     const char *path, struct entry *ret, struct error *err);
@@ -118,8 +119,8 @@ int tree_lookup(struct repository *repo, const struct blob_id *roots, size_t roo
 bool tree_part_ends(size_t entries_so_far, const char *name, size_t len);
 
 /*
- * Encode entries (sorted) from the first on, at least one, as many as fit a part; returns how many.  Used by
- * the writing side, tests and fuzzers.
+ * Encode entries (sorted) from the first on, at least one, as many as fit a part; returns how
+ * many. Used by the writing side, tests and fuzzers.
  */
 size_t tree_encode(struct entry *const *entries, size_t count, struct buffer *ret);
 /* Caller frees each entry and the array: tree_entries_free(). */

@@ -107,8 +107,8 @@ dir_collect(struct tree_dir *dir, struct blob_id **ret, size_t *ret_count)
 }
 
 /*
- * One part or holder less; when it was the last, the directory's own entry is complete.  Returns the part
- * that this entry lies in, NULL if there is nothing more to do.
+ * One part or holder less; when it was the last, the directory's own entry is complete. Returns
+ * the part that this entry lies in, NULL if there is nothing more to do.
  */
 static struct tree_part *
 release_dir(struct tree_dir *dir)

@@ -1,10 +1,11 @@
 /*
  * Directories on their way into the repository.
  *
- * The walk adds entries in order of their names; each is finished later, in any order and from any
- * thread (when its file is stored, or its sub-directory complete).  A part is encoded and stored as soon
- * as its last entry is finished, so memory holds what is under way, not whole directories.
- * Ownership: a slot belongs to its directory; whoever finishes it must not touch it afterwards.
+ * The walk adds entries in order of their names; each is finished later, in any order and from
+ * any thread (when its file is stored, or its sub-directory complete). A part is encoded and
+ * stored as soon as its last entry is finished, so memory holds what is under way, not whole
+ * directories. Ownership: a slot belongs to its directory; whoever finishes it must not touch it
+ * afterwards.
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_TREE_BUILDER_H
 #define HOLDFAST_AGENT_REPOSITORY_TREE_BUILDER_H

@@ -19,7 +19,8 @@
 #define FLAG_XATTRS 0x20
 #define FLAGS_KNOWN (0x07 | FLAG_SPARSE | FLAG_LINKED | FLAG_XATTRS)
 
-/* A part ends after a name whose hash has so many zero bits, but not before TREE_PART_MIN entries. */
+/* A part ends after a name whose hash has so many zero bits, but not before TREE_PART_MIN
+ * entries. */
 #define PART_MASK 511u
 #define PART_MIN 128
 

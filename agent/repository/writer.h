@@ -1,12 +1,13 @@
 /*
  * Storing blobs: workers over all cores that hash, compress, seal and write.
  *
- * A writer is begun, given jobs, and finished; only then is what it stored durable and indexed, so a
- * snapshot is published after writer_finish().  Jobs run in no order; within a job the worker's puts go one after the
- * other into the same frame, so that neighbours compress together.
+ * A writer is begun, given jobs, and finished; only then is what it stored durable and indexed,
+ * so a snapshot is published after writer_finish(). Jobs run in no order; within a job the
+ * worker's puts go one after the other into the same frame, so that neighbours compress together.
  * Memory: jobs wait in a short queue (writer_submit blocks), each worker holds a few frames.
- * Threads: one thread submits; jobs run in the workers.  If something fails, the first error is kept, every
- * later put fails at once, and writer_finish returns it.  Every submitted job is run exactly once, also then.
+ * Threads: one thread submits; jobs run in the workers. If something fails, the first error is
+ * kept, every later put fails at once, and writer_finish returns it. Every submitted job is run
+ * exactly once, also then.
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_WRITER_H
 #define HOLDFAST_AGENT_REPOSITORY_WRITER_H
@@ -55,8 +56,8 @@ bool writer_has_failed(struct writer *writer);
 /* Wait until all submitted jobs have run.  More may be submitted afterwards. */
 void writer_drain(struct writer *writer);
 
-/* Wait for all jobs, make everything durable and indexed.  Ends the writer, also on failure: then what was
- * not indexed is given up. */
+/* Wait for all jobs, make everything durable and indexed. Ends the writer, also on failure: then
+ * what was not indexed is given up. */
 int writer_finish(struct writer *writer, struct writer_totals *ret, struct error *err);
 void writer_abort(struct writer *writer);
 
