@@ -70,6 +70,9 @@ process_identity_self(struct process_identity *self)
 
 	read_line("/etc/machine-id", self->machine, sizeof(self->machine));
 	read_line("/proc/sys/kernel/random/boot_id", self->boot, sizeof(self->boot));
+	/* A container or a rescue system may have no id; it is known until it is started anew. */
+	if (self->machine[0] == '\0')
+		memcpy(self->machine, self->boot, sizeof(self->machine));
 	self->pid_space = stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
 	self->pid = getpid();
 	self->started = process_started(self->pid);
