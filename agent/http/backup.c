@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/http/later.h"
+#include "agent/http/multipart.h"
 #include "agent/http/negotiate.h"
 #include "agent/http/pool.h"
 #include "agent/http/request.h"
@@ -25,6 +26,18 @@ struct backup_end {
 	struct error failure;
 };
 
+/* Of either type; the ancestor took both. */
+static int
+parse_form(const struct request *request, struct params *ret, struct error *err)
+{
+	const char *type = request->fields[REQUEST_CONTENT_TYPE];
+	const char *body = (const char *)request->body.data;
+
+	if (media_type_is(type, "multipart/form-data"))
+		return multipart_parse(type, body, request->body.len, ret, err);
+	return params_parse(body, request->body.len, ret, err);
+}
+
 static int
 arguments_from_form(const struct request *request, json_t **ret, struct error *err)
 {
@@ -33,7 +46,7 @@ arguments_from_form(const struct request *request, json_t **ret, struct error *e
 	const char *path;
 	int rc = -1;
 
-	if (params_parse((const char *)request->body.data, request->body.len, &form, err) != 0)
+	if (parse_form(request, &form, err) != 0)
 		return -1;
 	if (params_check(&form, known, err) != 0)
 		goto out;
@@ -82,12 +95,13 @@ backup_arguments(const struct request *request, json_t **ret, struct error *err)
 	const char *type = request->fields[REQUEST_CONTENT_TYPE];
 
 	if (media_type_is(type, "application/x-www-form-urlencoded") ||
+	    media_type_is(type, "multipart/form-data") ||
 	    (type == NULL && request->body.len == 0))
 		return arguments_from_form(request, ret, err);
 	if (media_type_is(type, "application/json"))
 		return arguments_from_json(request, ret, err);
 	error_set(err, ERROR_BAD_MEDIA_TYPE,
-	    "the body is neither application/x-www-form-urlencoded nor application/json");
+	    "the body is neither a form nor application/json");
 	return error_hint(err, "curl -d path_to_folder=/srv sends a form");
 }
 

@@ -8,6 +8,7 @@
 
 #include "agent/http/csv.h"
 #include "agent/http/log_filter.h"
+#include "agent/http/multipart.h"
 #include "agent/http/negotiate.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
@@ -70,6 +71,8 @@ try_bodies(const char *data, size_t size)
 	json_t *json;
 
 	if (params_parse(data, size, &params, &err) == 0)
+		params_done(&params);
+	if (multipart_parse("multipart/form-data; boundary=b", data, size, &params, &err) == 0)
 		params_done(&params);
 	if (json_body_parse(data, size, &json, &err) == 0) {
 		assert(json_is_object(json));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/multipart.h"
 #include "agent/http/request.h"
 #include "shared/mem.h"
 
@@ -215,6 +216,68 @@ a_json_body_needs_its_type(void **state)
 	assert_int_equal(err.code, ERROR_BAD_MEDIA_TYPE);
 }
 
+#define MULTIPART "multipart/form-data; boundary=xYz"
+#define PART "--xYz\r\nContent-Disposition: form-data; name="
+
+static void
+multipart_forms_are_read_like_others(void **state)
+{
+	static const char body[] = PART "\"path\"\r\nContent-Type: text/plain\r\n\r\n/srv/a b"
+	    "\r\n" PART "other\r\n\r\n\r\n" PART "\"bytes\"\r\n\r\na\xff\r\n--xYz--\r\n";
+	struct params params;
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(multipart_parse(MULTIPART, body, strlen(body), &params, &err), 0);
+	assert_int_equal(params.count, 3);
+	assert_string_equal(params_get(&params, "path"), "/srv/a b");
+	assert_string_equal(params_get(&params, "other"), "");
+	assert_string_equal(params_get(&params, "bytes"), "a\\xff");
+	params_done(&params);
+	assert_int_equal(multipart_parse("multipart/form-data; boundary=\"xYz\"; charset=x", body,
+	    strlen(body), &params, &err), 0);
+	params_done(&params);
+}
+
+static void
+broken_multipart_forms_are_refused(void **state)
+{
+	static const struct {
+		const char *type, *body, *why;
+	} cases[] = {
+		{ "multipart/form-data", "--xYz--",
+		    "the form is broken: its Content-Type names no boundary" },
+		{ MULTIPART, "", "the form is broken: it does not begin with its boundary" },
+		{ MULTIPART, "x\r\n--xYz--",
+		    "the form is broken: it does not begin with its boundary" },
+		{ MULTIPART, "--xYz", "the form is broken: it does not end" },
+		{ MULTIPART, "--xYzx\r\n", "the form is broken: a boundary does not end its line" },
+		{ MULTIPART, PART "\"a\"\r\n\r\nb", "the form is broken: a part does not end" },
+		{ MULTIPART, PART "\"a\"\r\n--xYz--",
+		    "the form is broken: a part has no empty line after its header" },
+		{ MULTIPART, "--xYz\r\nX: y\r\n\r\nb\r\n--xYz--",
+		    "the form is broken: a part has no Content-Disposition" },
+		{ MULTIPART, PART "\"\"\r\n\r\nb\r\n--xYz--",
+		    "the form is broken: a part has no name" },
+		{ MULTIPART, PART "\"a\"; filename=\"some-long-name\"\r\n\r\nb\r\n--xYz--",
+		    "the form is broken: it holds a file, where a text is needed" },
+		{ MULTIPART, PART "a\r\n\r\n1\r\n" PART "a\r\n\r\n2\r\n--xYz--",
+		    "parameter 'a' is given twice" },
+	};
+	struct params params;
+	struct error err;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(cases); i++) {
+		error_clear(&err);
+		assert_int_equal(multipart_parse(cases[i].type, cases[i].body,
+		    strlen(cases[i].body), &params, &err), -1);
+		assert_int_equal(err.code, ERROR_BAD_REQUEST);
+		assert_string_equal(err.message, cases[i].why);
+	}
+}
+
 static void
 problem_documents_say_what_and_what_next(void **state)
 {
@@ -267,6 +330,8 @@ main(void)
 		cmocka_unit_test(numbers_are_digits_within_their_limit),
 		cmocka_unit_test(json_bodies_are_objects_without_doubt),
 		cmocka_unit_test(a_json_body_needs_its_type),
+		cmocka_unit_test(multipart_forms_are_read_like_others),
+		cmocka_unit_test(broken_multipart_forms_are_refused),
 		cmocka_unit_test(problem_documents_say_what_and_what_next),
 		cmocka_unit_test(a_second_answer_replaces_the_first),
 	};
