@@ -477,8 +477,8 @@ a_damaged_copy_of_a_blob_gives_way_to_a_good_one(void **state)
 
 		repo = test_repository_open(copy, NULL, &err);
 		assert_non_null(repo);
-		/* The folders above the source have changed since, so their trees are not all stored
-		 * again; but what has a good copy is read from it. */
+		/* The folders above the source have changed since, so their trees are not all
+		 * stored again; but what has a good copy is read from it. */
 		test_compare(repo, f->snapshot, f->source, f->source, NULL, NULL, &compared);
 		if (compared.wrong > 0 || (len > MANY && compared.same != f->entries))
 			fail_msg("%s is damaged: first: %s", f->objects[i], compared.first);

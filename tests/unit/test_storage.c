@@ -153,7 +153,8 @@ many_writes_make_one_object(void **state)
 	assert_int_equal(size, chunk * chunks);
 	for (size_t i = 0; i < chunks; i++) {
 		memset(data, (int)i + 1, chunk);
-		assert_int_equal(storage_get(f->storage, "big", i * chunk, back, chunk, &f->err), 0);
+		assert_int_equal(storage_get(f->storage, "big", i * chunk, back, chunk, &f->err),
+		    0);
 		assert_memory_equal(back, data, chunk);
 	}
 	free(data);
