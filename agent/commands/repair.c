@@ -55,15 +55,6 @@ print_snapshots(const struct repair_result *result, bool apply)
 		printf("nothing was changed; do it with: holdfastd repair snapshots --apply\n");
 }
 
-static json_t *
-result_to_json(const struct repair_result *result, bool apply)
-{
-	return json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "applied", apply, "packs",
-	    (json_int_t)result->packs, "blobs", (json_int_t)result->blobs, "index_files_removed",
-	    (json_int_t)result->index_files_removed, "unreadable", result->unreadable, "snapshots",
-	    result->snapshots);
-}
-
 static void
 log_repair(struct session *session, const char *what, const struct error *failure)
 {
@@ -99,7 +90,7 @@ repair_main(struct session *session, struct error *err)
 	if (apply)
 		log_repair(session, what, rc == 0 ? NULL : err);
 	if (rc == 0 && session->json)
-		rc = session_print_json(result_to_json(&result, apply), err);
+		rc = session_print_json(repair_result_to_json(&result, apply), err);
 	else if (rc == 0 && of_index)
 		print_index(&result, apply);
 	else if (rc == 0)

@@ -47,10 +47,11 @@ struct unreadable {
 
 static void
 note_unreadable(struct unreadable *unreadable, const struct object_id *id, const char *name,
-    const struct error *why, struct repair_result *result)
+    const struct error *why, struct progress *progress, struct repair_result *result)
 {
 	MEM_GROW(unreadable->list, unreadable->count, unreadable->cap);
 	unreadable->list[unreadable->count++] = *id;
+	progress_loss(progress, name, strlen(name), "%s", why->message);
 	json_array_append_new(result->unreadable, json_pack("{s:s, s:s}", "pack", name, "problem",
 	    why->message));
 }
@@ -93,7 +94,8 @@ index_packs(struct repository *repo, const struct object_names *packs, bool appl
 			continue;
 		if (pack_read_directory(repo->storage, repo->keys, &id, &directories[count],
 		    &why) != 0) {
-			note_unreadable(unreadable, &id, packs->list[i], &why, result);
+			note_unreadable(unreadable, &id, packs->list[i], &why, progress,
+			    result);
 			continue;
 		}
 		if (++count == PACKS_PER_INDEX)
@@ -187,6 +189,8 @@ count_loss(void *arg, const char *path, size_t len, const struct blob_id *id,
 	if (json_array_size(repair->lost) < LOST_NAMED_MAX)
 		json_array_append_new(repair->lost, json_string(shown));
 	repair->lost_total++;
+	progress_loss(repair->check.progress, len > 0 ? path : "/", len > 0 ? len : 1,
+	    "lost in the repository");
 	free(repair->last_lost);
 	repair->last_lost = shown;
 	return 0;
@@ -488,6 +492,15 @@ out:
 	if (rc != 0)
 		repair_result_done(result);
 	return rc;
+}
+
+json_t *
+repair_result_to_json(const struct repair_result *result, bool apply)
+{
+	return json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "applied", apply, "packs",
+	    (json_int_t)result->packs, "blobs", (json_int_t)result->blobs, "index_files_removed",
+	    (json_int_t)result->index_files_removed, "unreadable", result->unreadable, "snapshots",
+	    result->snapshots);
 }
 
 void

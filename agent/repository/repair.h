@@ -34,6 +34,8 @@ int repair_index(struct repository *repo, bool apply, struct progress *progress,
 int repair_snapshots(struct repository *repo, bool apply, bool read_data,
     struct progress *progress, struct repair_result *result, struct error *err);
 
+/* {"applied", "packs", "blobs", "index_files_removed", "unreadable", "snapshots"} */
+json_t *repair_result_to_json(const struct repair_result *result, bool apply);
 void repair_result_done(struct repair_result *result);
 
 #endif

@@ -130,6 +130,7 @@ snapshot_replace(struct repository *repo, struct snapshot *snapshot, struct erro
 	memcpy(old, snapshot->id, sizeof(old));
 	json = snapshot_to_json(snapshot);
 	json_object_del(json, "id");
+	json_object_del(json, "pinned");
 	object_id_random(&id);
 	rc = sealed_json_write(repo, SNAPSHOT_FOLDER, SEAL_SNAPSHOT, &id, json, false, err);
 	json_decref(json);
