@@ -51,6 +51,8 @@ struct command {
 	    "find a name in all snapshots: a part of it, or a glob; with a slash, of the path") \
 	_("versions",  "PATH",           1, 1, json_options,      versions_main, \
 	    "list the versions of a path over all snapshots") \
+	_("size",      "ID",             1, 1, json_options,      size_main, \
+	    "show how much a snapshot alone holds") \
 	_("pin",       "ID...",          1, COMMAND_ANY, NULL,    pin_main, \
 	    "keep snapshots whatever the rules say") \
 	_("unpin",     "ID...",          1, COMMAND_ANY, NULL,    unpin_main, \
@@ -86,7 +88,7 @@ extern const struct option_spec backup_options[], restore_options[], json_option
 command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
     forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,
     version_main, diff_main, find_main, versions_main, pin_main, unpin_main, trash_main,
-    recall_main, repair_main;
+    recall_main, repair_main, size_main;
 
 /* Run in the foreground as the agent. */
 command_fn serve_main;

@@ -1,4 +1,4 @@
-/* Looking into snapshots: diff, find, versions. */
+/* Looking into snapshots: diff, find, versions, size. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,8 @@
 #include "agent/commands/session.h"
 #include "agent/repository/diff.h"
 #include "agent/repository/find.h"
+#include "agent/repository/look_json.h"
+#include "agent/repository/unique.h"
 #include "shared/mem.h"
 #include "shared/progress.h"
 #include "shared/text.h"
@@ -33,20 +35,6 @@ free_snapshots(struct snapshot **list, size_t count)
 	free(list);
 }
 
-static json_t *
-change_to_json(enum diff_kind kind, const char *shown, const struct entry *before,
-    const struct entry *after)
-{
-	json_t *json = json_pack("{s:s, s:s, s:s}", "path", shown, "change", diff_kind_word(kind),
-	    "kind", entry_kind_word((after != NULL ? after : before)->kind));
-
-	if (before != NULL)
-		json_object_set_new(json, "size_before", json_integer((json_int_t)before->size));
-	if (after != NULL)
-		json_object_set_new(json, "size_after", json_integer((json_int_t)after->size));
-	return json;
-}
-
 static int
 print_change(void *arg, enum diff_kind kind, const char *path, size_t len,
     const struct entry *before, const struct entry *after, struct error *err)
@@ -57,7 +45,7 @@ print_change(void *arg, enum diff_kind kind, const char *path, size_t len,
 
 	(void)err;
 	if (look->json)
-		json_array_append_new(look->list, change_to_json(kind, shown, before, after));
+		json_array_append_new(look->list, diff_change_to_json(kind, shown, before, after));
 	else
 		printf("%c %s%s\n", signs[kind], shown,
 		    (after != NULL ? after : before)->kind == ENTRY_DIRECTORY ? "/" : "");
@@ -79,19 +67,6 @@ print_totals(const struct diff_totals *totals)
 	    (unsigned long long)totals->count[DIFF_CHANGED],
 	    (unsigned long long)totals->count[DIFF_METADATA],
 	    (unsigned long long)totals->count[DIFF_REPLACED], added, removed);
-}
-
-static json_t *
-totals_to_json(const struct diff_totals *totals)
-{
-	json_t *json = json_object();
-
-	for (unsigned kind = 0; kind < DIFF_KIND_COUNT; kind++)
-		json_object_set_new(json, diff_kind_word(kind),
-		    json_integer((json_int_t)totals->count[kind]));
-	json_object_set_new(json, "added_bytes", json_integer((json_int_t)totals->added_bytes));
-	json_object_set_new(json, "removed_bytes", json_integer((json_int_t)totals->removed_bytes));
-	return json;
 }
 
 /* A path in a snapshot; one that is not there counts as an empty folder. */
@@ -142,7 +117,7 @@ diff_main(struct session *session, struct error *err)
 	if (!session->json)
 		print_totals(&totals);
 	else if (session_print_json(json_pack("{s:s, s:s, s:O, s:o}", "before", before->id, "after",
-	    after->id, "changes", look.list, "totals", totals_to_json(&totals)), err) != 0)
+	    after->id, "changes", look.list, "totals", diff_totals_to_json(&totals)), err) != 0)
 		goto out;
 	rc = EXIT_OK;
 out:
@@ -154,21 +129,6 @@ out:
 	json_decref(look.list);
 	progress_done(&progress);
 	return rc;
-}
-
-static json_t *
-place_to_json(const struct snapshot *snapshot, const char *path, const struct entry *entry)
-{
-	char when[TIME_TEXT_SIZE], mtime[TIME_TEXT_SIZE];
-
-	time_format(snapshot->time, 0, when);
-	if (entry == NULL)
-		return json_pack("{s:s, s:s, s:s, s:b}", "snapshot", snapshot->id, "time", when,
-		    "path", path, "gone", 1);
-	time_format(entry->mtime, 9, mtime);
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s}", "snapshot", snapshot->id, "time", when,
-	    "path", path, "kind", entry_kind_word(entry->kind), "size", (json_int_t)entry->size,
-	    "mtime", mtime);
 }
 
 static void
@@ -193,7 +153,7 @@ take_found(void *arg, const struct snapshot *snapshot, const char *path, size_t 
 
 	(void)err;
 	if (look->json)
-		json_array_append_new(look->list, place_to_json(snapshot, shown, entry));
+		json_array_append_new(look->list, find_place_to_json(snapshot, shown, entry));
 	else
 		print_place(snapshot, shown, entry);
 	free(shown);
@@ -216,7 +176,7 @@ take_version(void *arg, const struct snapshot *snapshot, const struct entry *ent
 	versions->count++;
 	if (versions->look.json)
 		json_array_append_new(versions->look.list,
-		    place_to_json(snapshot, versions->shown, entry));
+		    find_place_to_json(snapshot, versions->shown, entry));
 	else
 		print_place(snapshot, versions->shown, entry);
 	return 0;
@@ -287,4 +247,30 @@ out:
 	json_decref(versions.look.list);
 	progress_done(&progress);
 	return rc;
+}
+
+int
+size_main(struct session *session, struct error *err)
+{
+	struct snapshot *snapshot = NULL;
+	struct unique_size unique;
+	struct progress progress;
+	char text[16];
+	int rc;
+
+	if (session_snapshot(session, 0, &snapshot, err) != 0)
+		return -1;
+	progress_init(&progress);
+	rc = snapshot_unique_bytes(session->repo, snapshot, &progress, &unique, err);
+	if (rc == 0 && session->json) {
+		rc = session_print_json(json_pack("{s:s, s:I, s:I}", "snapshot", snapshot->id,
+		    "blobs", (json_int_t)unique.blobs, "bytes", (json_int_t)unique.bytes), err);
+	} else if (rc == 0) {
+		size_format(unique.bytes, text);
+		printf("%.8s  alone holds %s in %llu blobs\n", snapshot->id, text,
+		    (unsigned long long)unique.blobs);
+	}
+	progress_done(&progress);
+	snapshot_free(snapshot);
+	return rc == 0 ? EXIT_OK : -1;
 }

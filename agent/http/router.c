@@ -40,8 +40,11 @@ path_fits(const char *pattern, const char *path, const char **ret_id, size_t *re
 		if (pattern[0] == '{') {
 			if (s == 0)
 				return false;
-			*ret_id = path;
-			*ret_id_len = s;
+			/* Of several the first; a handler takes the others from the path. */
+			if (*ret_id == NULL) {
+				*ret_id = path;
+				*ret_id_len = s;
+			}
 		} else if (p != s || memcmp(pattern, path, p) != 0) {
 			return false;
 		}

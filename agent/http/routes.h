@@ -20,7 +20,7 @@
 	_(GET, "/v1/runs", ROLE_READ, 0, "", http_runs_list, \
 	  "runs, newest first") \
 	_(POST, "/v1/runs", ROLE_OPERATE, ROUTE_BODY, "Run", http_runs_start, \
-	  "start a backup, restore, check or prune") \
+	  "start a backup, restore, check, prune or repair") \
 	_(GET, "/v1/runs/{id}", ROLE_READ, 0, "", http_run_get, \
 	  "one run with its progress, losses and result") \
 	_(DELETE, "/v1/runs/{id}", ROLE_OPERATE, 0, "Cancel", http_run_cancel, \
@@ -45,6 +45,22 @@
 	  "the content of a file in a snapshot") \
 	_(GET, "/v1/snapshots/{id}/archive", ROLE_ADMIN, 0, "", http_snapshot_archive, \
 	  "a folder of a snapshot as tar, tar.zst or zip") \
+	_(GET, "/v1/snapshots/{id}/diff/{other}", ROLE_READ, 0, "", http_snapshot_diff, \
+	  "what changed from one snapshot to another") \
+	_(GET, "/v1/snapshots/{id}/size", ROLE_READ, 0, "", http_snapshot_size, \
+	  "what a snapshot alone holds") \
+	_(PUT, "/v1/snapshots/{id}/pin", ROLE_OPERATE, 0, "Pin", http_snapshot_pin, \
+	  "keep a snapshot whatever the rules say") \
+	_(DELETE, "/v1/snapshots/{id}/pin", ROLE_ADMIN, 0, "Unpin", http_snapshot_unpin, \
+	  "take a pin away") \
+	_(GET, "/v1/find", ROLE_READ, 0, "", http_find, \
+	  "a name in all snapshots, or in one") \
+	_(GET, "/v1/versions", ROLE_READ, 0, "", http_versions, \
+	  "the versions of a path over all snapshots") \
+	_(GET, "/v1/trash", ROLE_READ, 0, "", http_trash, \
+	  "the forgotten snapshots that can still be brought back") \
+	_(POST, "/v1/trash/{id}/recall", ROLE_ADMIN, 0, "Recall", http_trash_recall, \
+	  "bring a forgotten snapshot back") \
 	_(GET, "/livez", ROLE_NONE, ROUTE_INLINE, "", http_livez, \
 	  "the agent answers") \
 	_(GET, "/readyz", ROLE_NONE, 0, "", http_readyz, \

@@ -10,6 +10,7 @@
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/runs_http.h"
+#include "agent/jobs/arguments.h"
 
 #define KEY_MAX 255
 
@@ -78,7 +79,7 @@ http_runs_start(struct request *request, struct response *response, struct error
 	kind_json = json_object_get(json, "kind");
 	if (!json_is_string(kind_json)) {
 		error_set(err, ERROR_BAD_REQUEST, "'kind' is missing or no text");
-		error_hint(err, "kinds are backup, restore, check and prune");
+		error_hint(err, "kinds are backup, restore, check, prune and repair");
 		goto out;
 	}
 	if (run_kind_parse(json_string_value(kind_json), &kind, err) != 0)
@@ -87,7 +88,8 @@ http_runs_start(struct request *request, struct response *response, struct error
 	if (arguments == NULL)
 		arguments = none = json_object();
 	/* What writes outside of the repository, or takes away from it, is for admins. */
-	if ((kind == RUN_RESTORE || kind == RUN_PRUNE) &&
+	if ((kind == RUN_RESTORE || kind == RUN_PRUNE ||
+	    (kind == RUN_REPAIR && argument_bool(arguments, "apply", false))) &&
 	    auth_require(request, ROLE_ADMIN, err) != 0)
 		goto out;
 	if (runs_http_start(request, kind, arguments, id, &existing, err) != 0)

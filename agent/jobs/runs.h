@@ -24,7 +24,7 @@ struct runs;
 
 #define RUN_ID_TEXT_SIZE 33 /* 16 random bytes in hexadecimal and a NUL */
 
-enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_KIND_COUNT };
+enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_REPAIR, RUN_KIND_COUNT };
 const char *run_kind_word(enum run_kind kind);
 int run_kind_parse(const char *word, enum run_kind *ret, struct error *err);
 

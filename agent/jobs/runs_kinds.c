@@ -7,6 +7,7 @@
 #include "agent/files/exclude.h"
 #include "agent/repository/check.h"
 #include "agent/repository/prune.h"
+#include "agent/repository/repair.h"
 #include "agent/repository/snapshot.h"
 #include "shared/buffer.h"
 #include "shared/mem.h"
@@ -69,6 +70,13 @@ static const struct argument_spec prune_arguments[] = {
 	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
 	{ .name = "grace",           .type = ARGUMENT_DURATION, .max = 366LL * 86400 },
 	{ .name = "rewrite_percent", .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
+	{ .name = NULL }
+};
+
+static const struct argument_spec repair_arguments[] = {
+	{ .name = "what",            .type = ARGUMENT_WORD, .words = "index|snapshots" },
+	{ .name = "apply",           .type = ARGUMENT_BOOL },
+	{ .name = "read_data",       .type = ARGUMENT_BOOL },
 	{ .name = NULL }
 };
 /* clang-format on */
@@ -466,6 +474,51 @@ prune_parameter(const json_t *arguments)
 	return buffer_take(&text);
 }
 
+static int
+repair_check(const struct run_context *context, json_t *arguments, struct error *err)
+{
+	const char *what = argument_text(arguments, "what");
+
+	(void)context;
+	if (what == NULL) {
+		error_set(err, ERROR_BAD_REQUEST, "'what' is missing");
+		return error_hint(err, "it is \"index\" or \"snapshots\"");
+	}
+	if (argument_bool(arguments, "read_data", false) && strcmp(what, "snapshots") != 0)
+		return error_set(err, ERROR_BAD_REQUEST,
+		    "'read_data' belongs to the repair of snapshots");
+	return 0;
+}
+
+static int
+repair_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	bool apply = argument_bool(arguments, "apply", false);
+	struct repair_result done = { .packs = 0 };
+	int rc;
+
+	if (strcmp(argument_text(arguments, "what"), "index") == 0)
+		rc = repair_index(context->repo, apply, progress, &done, err);
+	else
+		rc = repair_snapshots(context->repo, apply,
+		    argument_bool(arguments, "read_data", false), progress, &done, err);
+	if (rc != 0)
+		return -1;
+	result->json = repair_result_to_json(&done, apply);
+	repair_result_done(&done);
+	return 0;
+}
+
+static char *
+repair_parameter(const json_t *arguments)
+{
+	const char *what = argument_text(arguments, "what");
+
+	return mem_printf("%s%s", what != NULL ? what : "?",
+	    argument_bool(arguments, "read_data", false) ? " read-data" : "");
+}
+
 static const struct {
 	const char *word, *action, *dry_action;
 	const struct argument_spec *arguments;
@@ -489,8 +542,11 @@ run_kind_word(enum run_kind kind)
 const char *
 run_kind_action(enum run_kind kind, const json_t *arguments)
 {
-	return argument_bool(arguments, "dry_run", false) ? kinds[kind].dry_action
-	    : kinds[kind].action;
+	/* A repair is dry unless it is asked to do something. */
+	bool dry = kind == RUN_REPAIR ? !argument_bool(arguments, "apply", false) :
+	    argument_bool(arguments, "dry_run", false);
+
+	return dry ? kinds[kind].dry_action : kinds[kind].action;
 }
 
 int
@@ -503,7 +559,7 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 		return 0;
 	}
 	error_set(err, ERROR_BAD_REQUEST, "'%.100s' is no kind of run", word);
-	return error_hint(err, "the kinds are backup, restore, check, prune");
+	return error_hint(err, "the kinds are backup, restore, check, prune, repair");
 }
 
 int

@@ -22,7 +22,9 @@
 	_(CHECK,   "check",   "Check",   "Check",         check_arguments,   NULL, \
 	    check_execute,   check_parameter) \
 	_(PRUNE,   "prune",   "Prune",   "PruneDryRun",   prune_arguments,   NULL, \
-	    prune_execute,   prune_parameter)
+	    prune_execute,   prune_parameter) \
+	_(REPAIR,  "repair",  "Repair",  "RepairDryRun",  repair_arguments,  repair_check, \
+	    repair_execute,  repair_parameter)
 /* clang-format on */
 
 /* So many entries of a restore's dry run are kept in its result; all are counted. */
