@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/repository/check_internal.h"
+#include "agent/repository/keyfile.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -393,6 +394,41 @@ take_damages(struct check *check)
 	free(check->damages);
 }
 
+/*
+ * A key is written twice, and opens the repository from either copy; so a damaged one would go
+ * unnoticed until the other is damaged too. Names differ in their last letter only.
+ */
+static int
+check_keys(struct check *check, struct error *err)
+{
+	struct storage *storage = check->repo->storage;
+	struct object_names names;
+
+	if (object_names_read(storage, KEYFILE_FOLDER, &names, err) != 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		struct buffer one = BUFFER_INIT, other = BUFFER_INIT;
+		char *twin = mem_strdup(names.list[i]);
+		char *letter = twin + strlen(twin) - 1;
+		struct error why = ERROR_INIT;
+
+		*letter = *letter == 'a' ? 'b' : 'a';
+		if (storage_get_whole(storage, twin, KEYFILE_MAX, &other, &why) != 0)
+			add_damage(check, twin, why.code == ERROR_NOT_FOUND ?
+			    "this copy of a key is missing" : why.message);
+		else if (*letter == 'b' && storage_get_whole(storage, names.list[i], KEYFILE_MAX,
+		    &one, &why) == 0 && (one.len != other.len ||
+		    memcmp(one.data, other.data, one.len) != 0))
+			add_damage(check, names.list[i],
+			    "the two copies of this key differ: one of them is damaged");
+		free(twin);
+		buffer_done(&one);
+		buffer_done(&other);
+	}
+	object_names_done(&names);
+	return 0;
+}
+
 void
 check_begin(struct check *check, struct repository *repo, const struct check_options *options,
     struct progress *progress, struct check_result *result)
@@ -410,7 +446,8 @@ check_find_bad(struct check *check, struct error *err)
 	progress_phase(check->progress, "index");
 	if (repository_refresh(check->repo, err) != 0 ||
 	    repository_note_missing(check->repo, err) != 0 ||
-	    repository_load_index(check->repo, err) != 0 || check_index(check, err) != 0 ||
+	    repository_load_index(check->repo, err) != 0 || check_keys(check, err) != 0 ||
+	    check_index(check, err) != 0 ||
 	    object_names_read(check->repo->storage, "packs", &check->packs, err) != 0)
 		return -1;
 	check->result->blobs = check->repo->table.count;
