@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/http/events.h"
+#include "agent/http/stream.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -26,6 +27,10 @@ drop_body(struct response *response)
 	response->produce = NULL;
 	response->produce_free = NULL;
 	response->produce_arg = NULL;
+	/* Where the client has left before its answer could begin. */
+	if (response->stream != NULL)
+		stream_abandon(response->stream);
+	response->stream = NULL;
 	if (response->events != NULL)
 		event_stream_release(response->events);
 	response->events = NULL;

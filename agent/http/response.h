@@ -44,7 +44,7 @@ struct response {
 	void (*produce_free)(void *arg);
 	void *produce_arg;
 	uint64_t length; /* of the stream; RESPONSE_LENGTH_UNKNOWN: chunked */
-	struct stream *stream;
+	struct stream *stream; /* begun; given up with the response if the library did not take it */
 
 	struct event_stream *events;
 };
