@@ -697,7 +697,7 @@ static void
 names_may_be_of_any_bytes(void **state)
 {
 	static const char *const names[] = { "\x01\x02", " leading", "trailing ", "-rf", "a\nb",
-		"*", "\\", "caf\xc3\xa9", "broken \xff\xfe utf-8", "\xe2\x80\xae" "bidi", "...",
+		"*", "\\", "caf\xc3\xa9", "broken \xff\xfe utf-8", "\xe2\x80\xae-bidi", "...",
 		"\x1b[31mred" };
 	struct backup_fixture *f = *state;
 	struct backup_made made;
