@@ -260,8 +260,10 @@ run_backup(struct backup *backup, char *const *sources, size_t source_count,
 	if (parent != NULL) {
 		snapshot->parent = mem_strdup(parent->id);
 		/* A guess that lets the end be foreseen; most backups resemble the one before. */
-		backup->progress->files_total = parent->files + parent->others;
-		backup->progress->bytes_total = parent->bytes;
+		if (same_sources(parent, snapshot->sources, source_count)) {
+			backup->progress->files_total = parent->files + parent->others;
+			backup->progress->bytes_total = parent->bytes;
+		}
 	}
 	if (store(backup, sources, source_count, parent, snapshot, err) != 0)
 		goto out;
