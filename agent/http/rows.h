@@ -33,7 +33,8 @@ int rows_choose(const struct request *request, bool *ret_ndjson, const char **re
     struct error *err);
 
 void rows_begin(struct rows *rows, struct stream *stream, const char *name, bool ndjson);
-/* Takes the row.  Nothing is sent before the first row, so that a failure can still be a problem document. */
+/* Takes the row.  Nothing is sent before the first one: until then a failure can be a problem
+ * document. */
 int rows_put(struct rows *rows, json_t *row, struct error *err);
 /* Takes the object; its members follow the array.  NULL: none. */
 int rows_end(struct rows *rows, json_t *after, struct error *err);

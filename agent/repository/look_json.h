@@ -16,7 +16,8 @@ json_t *diff_change_to_json(enum diff_kind kind, const char *shown, const struct
 /* {"added": N, ..., "added_bytes", "removed_bytes"} */
 json_t *diff_totals_to_json(const struct diff_totals *totals);
 
-/* {"snapshot", "time", "host", "path", "kind", "size", "mtime"}, or with "gone": true if entry is NULL. */
+/* {"snapshot", "time", "host", "path", "kind", "size", "mtime"}; instead of the last three
+ * "gone": true if entry is NULL. */
 json_t *find_place_to_json(const struct snapshot *snapshot, const char *shown,
     const struct entry *entry);
 

@@ -39,7 +39,7 @@ write_part(struct repository *repo, struct pack_directory **directories, size_t 
 	return rc;
 }
 
-/* Packs that are there and whose own directory cannot be read: an index file may still know them. */
+/* Packs that are there but whose directory cannot be read: an index file may still know them. */
 struct unreadable {
 	struct object_id *list;
 	size_t count, cap;
@@ -430,7 +430,7 @@ repair_one(struct repair *repair, struct snapshot *snapshot, bool apply, struct 
 	return rc;
 }
 
-/* What is written anew must not rely on a damaged frame; nobody tells the writer of single frames. */
+/* What is written anew must not rely on a damaged frame; the writer knows packs only. */
 static int
 avoid_bad_packs(struct repair *repair, struct error *err)
 {

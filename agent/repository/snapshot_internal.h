@@ -14,8 +14,9 @@ int snapshots_flag_pinned(struct repository *repo, struct snapshot *const *list,
     struct error *err);
 
 /*
- * Publish a snapshot in the place of the one whose id it has: with a new id and the same sequence, so that it
- * stays where it was in the order.  A pin goes over to it; the old one moves to the trash.
+ * Publish a snapshot in the place of the one whose id it has: with a new id and the same sequence,
+ * so that it stays where it was in the order.  A pin goes over to it; the old one moves to the
+ * trash.
  */
 int snapshot_replace(struct repository *repo, struct snapshot *snapshot, struct error *err);
 

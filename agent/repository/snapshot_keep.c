@@ -206,7 +206,8 @@ data_is_gone(void *arg, const char *path, size_t len, const struct blob_id *id,
 	(void)id;
 	(void)why;
 	error_set(err, ERROR_CONFLICT, "the snapshot's data was removed already");
-	return error_hint(err, "forgotten snapshots can be brought back within the grace period only");
+	return error_hint(err,
+	    "forgotten snapshots can be brought back within the grace period only");
 }
 
 /* An index may outlive its pack for a while. */

@@ -16,8 +16,8 @@ struct unique_size {
 };
 
 /*
- * Blobs that are lost count as nothing.  If another snapshot cannot be read, that is an error: what it needs
- * would count as the only snapshot's own.
+ * Blobs that are lost count as nothing.  If another snapshot cannot be read, that is an error: what
+ * it needs would count as this one's own.
  */
 int snapshot_unique_bytes(struct repository *repo, const struct snapshot *snapshot,
     struct progress *progress, struct unique_size *ret, struct error *err);
