@@ -13,6 +13,7 @@
 
 #include "agent/repository/prune.h"
 #include "shared/mem.h"
+#include "shared/text.h"
 
 /* The calendar rules: where the limit stands, its word, and how a period is written. */
 static const struct {
@@ -65,8 +66,12 @@ decide_one(const struct keep_rules *rules, struct group_state *state,
 	char text[32];
 	struct tm tm;
 
-	if (!state->any)
-		state->newest = snapshot->time;
+	/* One that a wrong clock has put into the future makes no other old. */
+	if (!state->any) {
+		struct timespec now = time_now();
+
+		state->newest = snapshot->time.tv_sec > now.tv_sec ? now : snapshot->time;
+	}
 	state->any = true;
 	if (state->last_kept < rules->last) {
 		snprintf(text, sizeof(text), "%u", ++state->last_kept);

@@ -225,6 +225,56 @@ a_pinned_one_stays_and_takes_no_other_ones_place(void **state)
 	list_done(&list);
 }
 
+static void
+days_are_those_of_the_time_zone(void **state)
+{
+	static const struct {
+		const char *zone, *kept, *reason; /* of the last */
+	} cases[] = {
+		{ "UTC", "-k-k", "daily 2026-03-29" },
+		/* Half past midnight there, and the clocks have gone forward since. */
+		{ "CET-1CEST,M3.5.0,M10.5.0/3", "--kk", "daily 2026-03-30" },
+		{ "EST5EDT,M3.2.0,M11.1.0", "-k-k", "daily 2026-03-29" },
+	};
+	struct keep_rules rules = { .daily = 2 };
+	struct list list = { .count = 0 };
+
+	(void)state;
+	add(&list, "2026-03-28T22:30:00Z", "a", "/srv");
+	add(&list, "2026-03-28T23:30:00Z", "a", "/srv");
+	add(&list, "2026-03-29T21:30:00Z", "a", "/srv");
+	add(&list, "2026-03-29T22:30:00Z", "a", "/srv");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		setenv("TZ", cases[i].zone, 1);
+		tzset();
+		assert_kept(&rules, &list, cases[i].kept);
+		assert_reason(&rules, &list, 3, 0, cases[i].reason);
+	}
+	setenv("TZ", "UTC", 1);
+	tzset();
+	list_done(&list);
+}
+
+static void
+a_snapshot_of_the_future_makes_no_other_old(void **state)
+{
+	struct keep_rules rules = { .within_s = 7 * 86400 };
+	struct list list = { .count = 0 };
+	struct timespec then = time_now();
+	char text[TIME_TEXT_SIZE];
+
+	(void)state;
+	then.tv_sec -= 40 * 86400;
+	time_format(then, 0, text);
+	add(&list, text, "a", "/srv");
+	then.tv_sec += 38 * 86400;
+	time_format(then, 0, text);
+	add(&list, text, "a", "/srv");
+	add(&list, "2999-01-01T00:00:00Z", "a", "/srv");
+	assert_kept(&rules, &list, "-kk");
+	list_done(&list);
+}
+
 int
 main(void)
 {
@@ -236,6 +286,8 @@ main(void)
 		cmocka_unit_test(rules_add_up),
 		cmocka_unit_test(within_counts_from_the_newest_and_not_from_now),
 		cmocka_unit_test(each_host_and_source_is_kept_for_itself),
+		cmocka_unit_test(days_are_those_of_the_time_zone),
+		cmocka_unit_test(a_snapshot_of_the_future_makes_no_other_old),
 		cmocka_unit_test(a_pinned_one_stays_and_takes_no_other_ones_place),
 	};
 
