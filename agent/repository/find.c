@@ -176,9 +176,10 @@ static bool
 is_same_version(const struct entry *a, const struct entry *b)
 {
 	return a->kind == b->kind && a->size == b->size && a->mode == b->mode && a->uid == b->uid &&
-	    a->gid == b->gid && a->device_major == b->device_major &&
-	    a->device_minor == b->device_minor && a->depth == b->depth && a->mtime.tv_sec == b->mtime.tv_sec &&
-	    a->mtime.tv_nsec == b->mtime.tv_nsec && a->content_count == b->content_count &&
+	    a->gid == b->gid && a->mtime.tv_sec == b->mtime.tv_sec &&
+	    a->mtime.tv_nsec == b->mtime.tv_nsec && a->device_major == b->device_major &&
+	    a->device_minor == b->device_minor && a->depth == b->depth &&
+	    a->content_count == b->content_count &&
 	    (a->content_count == 0 || memcmp(a->content, b->content,
 	        a->content_count * sizeof(*a->content)) == 0) &&
 	    a->target_len == b->target_len &&
