@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # variables of run, lib.bash and programs.bash
 #
-# A backup of what is in the repository already, beside a plain walk that prints all attributes.
+# A backup of what is in the repository already, beside a plain walk that looks at each file.
 
 measure_unchanged_backup() {
 	local round program
