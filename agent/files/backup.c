@@ -8,16 +8,8 @@
 #include <unistd.h>
 
 #include "agent/files/backup_internal.h"
-#include "agent/repository/claim.h"
 #include "shared/mem.h"
-#include "shared/text.h"
 
-#ifndef PACKAGE_VERSION
-#error "PACKAGE_VERSION comes from configure"
-#endif
-
-/* How long a backup waits for a prune to end. */
-#define CLAIM_WAIT_S 600
 /* Open folders that all waiting batches may hold together; the usual limit of descriptors is
  * 1024. */
 #define BATCH_DIRS_TOTAL 512
@@ -84,96 +76,15 @@ resolve_sources(const struct backup_options *options, struct progress *progress,
 	return 0;
 }
 
-static bool
-same_sources(const struct snapshot *snapshot, char *const *sources, size_t count)
-{
-	if (snapshot->source_count != count)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(snapshot->sources[i], sources[i]) != 0)
-			return false;
-	return true;
-}
-
-/*
- * The snapshot to compare with: the newest by sequence of the same host and sources, else the
- * newest of this host, which may hold the same folders under another source.
- */
-static int
-find_parent(struct repository *repo, const char *host, char *const *shown_sources, size_t count,
-    struct snapshot **ret, struct error *err)
-{
-	struct snapshot **list;
-	size_t n, best = SIZE_MAX, fallback = SIZE_MAX;
-
-	if (snapshot_list(repo, &list, &n, NULL, NULL, err) != 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(list[i]->host, host) != 0 || strcmp(list[i]->kind, "files") != 0)
-			continue;
-		fallback = i;
-		if (same_sources(list[i], shown_sources, count))
-			best = i;
-	}
-	if (best == SIZE_MAX)
-		best = fallback;
-	*ret = NULL;
-	for (size_t i = 0; i < n; i++) {
-		if (i == best)
-			*ret = list[i];
-		else
-			snapshot_free(list[i]);
-	}
-	free(list);
-	return 0;
-}
-
-static char **
-copy_texts(const char *const *texts, size_t count)
-{
-	char **copy = mem_calloc(count, sizeof(*copy));
-
-	for (size_t i = 0; i < count; i++)
-		copy[i] = mem_strdup(texts[i]);
-	return copy;
-}
-
 /* What the snapshot says before anything is read. */
 static struct snapshot *
 describe(const struct backup_options *options, char *const *sources, size_t source_count)
 {
-	struct snapshot *snapshot = MEM_NEW(struct snapshot);
-	char host[256] = "localhost";
+	const struct backup_origin origin = { .kind = "files", .host = options->host,
+		.job = options->job, .run = options->run, .tags = options->tags,
+		.tag_count = options->tag_count };
 
-	gethostname(host, sizeof(host) - 1);
-	snapshot->time = time_now();
-	snapshot->host = mem_strdup(options->host != NULL ? options->host : host);
-	snapshot->kind = mem_strdup("files");
-	snapshot->job = options->job != NULL ? mem_strdup(options->job) : NULL;
-	snapshot->run = options->run != NULL ? mem_strdup(options->run) : NULL;
-	snapshot->program = mem_strdup("holdfast " PACKAGE_VERSION);
-	snapshot->sources = mem_calloc(source_count, sizeof(*snapshot->sources));
-	for (size_t i = 0; i < source_count; i++)
-		snapshot->sources[i] = text_printable(sources[i], strlen(sources[i]));
-	snapshot->source_count = source_count;
-	snapshot->tags = copy_texts(options->tags, options->tag_count);
-	snapshot->tag_count = options->tag_count;
-	return snapshot;
-}
-
-static void
-take_losses(struct snapshot *snapshot, struct progress *progress)
-{
-	pthread_mutex_lock(&progress->lock);
-	snapshot->loss_total = progress->losses.total;
-	snapshot->warn = snapshot->loss_total > 0;
-	snapshot->losses = mem_calloc(progress->losses.count, sizeof(*snapshot->losses));
-	for (size_t i = 0; i < progress->losses.count; i++) {
-		snapshot->losses[i].path = mem_strdup(progress->losses.list[i].path);
-		snapshot->losses[i].reason = mem_strdup(progress->losses.list[i].reason);
-		snapshot->loss_count++;
-	}
-	pthread_mutex_unlock(&progress->lock);
+	return backup_describe(&origin, sources, source_count);
 }
 
 static void
@@ -251,38 +162,26 @@ run_backup(struct backup *backup, char *const *sources, size_t source_count,
 	int rc = -1;
 
 	if (!backup->options->dry_run && claim_take(backup->repo, CLAIM_SHARED, "backup",
-	    backup->options->run, CLAIM_WAIT_S, &claim, err) != 0)
+	    backup->options->run, BACKUP_CLAIM_WAIT_S, &claim, err) != 0)
 		return -1;
 	progress_phase(backup->progress, "scan");
-	if (find_parent(backup->repo, snapshot->host, snapshot->sources, source_count, &parent,
-	    err) != 0)
+	/* Another source of this host may hold the same folders. */
+	if (backup_find_parent(backup->repo, snapshot, true, &parent, err) != 0)
 		goto out;
 	if (parent != NULL) {
 		snapshot->parent = mem_strdup(parent->id);
 		/* A guess that lets the end be foreseen; most backups resemble the one before. */
-		if (same_sources(parent, snapshot->sources, source_count)) {
+		if (backup_same_sources(parent, snapshot)) {
 			backup->progress->files_total = parent->files + parent->others;
 			backup->progress->bytes_total = parent->bytes;
 		}
 	}
 	if (store(backup, sources, source_count, parent, snapshot, err) != 0)
 		goto out;
-	take_losses(snapshot, backup->progress);
+	backup_take_losses(snapshot, backup->progress);
 	take_counts(snapshot, &backup->counts);
-	snapshot->finished = time_now();
-	if (claim != NULL && (claim_check(claim, err) != 0 ||
-	    snapshot_publish(backup->repo, snapshot, err) != 0))
+	if (claim != NULL && backup_publish(backup->repo, claim, snapshot, err) != 0)
 		goto out;
-	/*
-	 * Asked once more: this process may have been stopped between the two. With the claim
-	 * still there, whoever removes packs after now has seen the snapshot.
-	 */
-	if (claim != NULL && claim_check(claim, err) != 0) {
-		struct error ignored;
-
-		(void)snapshot_withdraw(backup->repo, snapshot, &ignored);
-		goto out;
-	}
 	rc = 0;
 out:
 	claim_release(claim);

@@ -1,6 +1,7 @@
 /*
  * The parts of a backup: backup.c (from options to snapshot), walk.c (one thread, in order of
- * names), file_batch.c (reading files, in the writer's workers).
+ * names), file_batch.c (reading files, in the writer's workers), backup_snapshot.c (what an import
+ * does as well).
  */
 #ifndef HOLDFAST_AGENT_FILES_BACKUP_INTERNAL_H
 #define HOLDFAST_AGENT_FILES_BACKUP_INTERNAL_H
@@ -11,6 +12,7 @@
 #include "agent/files/attributes.h"
 #include "agent/files/backup.h"
 #include "agent/files/exclude.h"
+#include "agent/repository/claim.h"
 #include "agent/repository/stream.h"
 #include "agent/repository/tree.h"
 #include "agent/repository/tree_builder.h"
@@ -82,5 +84,35 @@ void backup_note(struct backup *backup, const struct dir_handle *dir, const char
 int walk_sources(struct backup *backup, char *const *sources, size_t source_count,
     const struct blob_id *previous, size_t previous_count, struct tree_roots *roots,
     struct error *err);
+
+/* How long a backup waits for a prune to end. */
+#define BACKUP_CLAIM_WAIT_S 600
+
+struct backup_origin {
+	const char *kind;      /* "files", "stream" */
+	const char *host;      /* NULL: gethostname() */
+	const char *job, *run; /* or NULL */
+	const char *const *tags;
+	size_t tag_count;
+};
+
+/* What a snapshot says before anything is read.  Sources are the bytes of absolute paths. */
+struct snapshot *backup_describe(const struct backup_origin *origin, char *const *sources,
+    size_t source_count);
+bool backup_same_sources(const struct snapshot *a, const struct snapshot *b);
+/*
+ * The snapshot to compare with: the newest by sequence of the same host, kind and sources, or NULL.
+ *   other_sources  if there is none, the newest of this host and kind will do
+ */
+int backup_find_parent(struct repository *repo, const struct snapshot *snapshot,
+    bool other_sources, struct snapshot **ret, struct error *err);
+void backup_take_losses(struct snapshot *snapshot, struct progress *progress);
+/* Publish it, now, if the claim has been held all the time. */
+int backup_publish(struct repository *repo, struct claim *claim, struct snapshot *snapshot,
+    struct error *err);
+
+/* Store a small file's data (of its extents, if sparse), and fill in the entry's content. */
+int backup_put_chunks(struct writer_worker *worker, const uint8_t *data, size_t len,
+    struct entry *entry, struct error *err);
 
 #endif

@@ -261,9 +261,9 @@ note_change(struct backup *backup, const struct dir_handle *dir, int fd, struct 
 	backup_note(backup, dir, entry->name, "changed while it was read; stored as read");
 }
 
-static int
-put_chunks(struct writer_worker *worker, const uint8_t *data, size_t len, struct entry *entry,
-    struct error *err)
+int
+backup_put_chunks(struct writer_worker *worker, const uint8_t *data, size_t len,
+    struct entry *entry, struct error *err)
 {
 	struct writer *writer = writer_of(worker);
 	const struct chunker *chunker = &writer_repository(writer)->chunker;
@@ -359,7 +359,7 @@ read_item(struct backup *backup, struct writer_worker *worker, struct batch_item
 	close(fd);
 	if (rc != 0)
 		goto loss;
-	if (entry->size > 0 && put_chunks(worker, *buf, len, entry, &err) != 0) {
+	if (entry->size > 0 && backup_put_chunks(worker, *buf, len, entry, &err) != 0) {
 		writer_fail(backup->writer, &err);
 		return false;
 	}
