@@ -34,5 +34,6 @@
 	_(CONFIG,          "config",            500, 2, "the configuration is wrong") \
 	_(UNSUPPORTED,     "unsupported",       501, 1, "not supported") \
 	_(UNAVAILABLE,     "unavailable",       503, 1, "not available now") \
-	_(NO_SPACE,        "no-space",          507, 1, "no space left")
+	_(NO_SPACE,        "no-space",          507, 1, "no space left") \
+	_(DATABASE,        "database",          502, 1, "the database refused")
 /* clang-format on */
