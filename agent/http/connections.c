@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct connections {
 	pthread_mutex_t lock;
 	struct connection_limits limits;
 	struct connection_list all, waiting;
+	TAILQ_HEAD(, connection_watch) watches;
 	size_t count;
 	struct {
 		struct address_key *keys;
@@ -56,6 +58,7 @@ connections_new(const struct connection_limits *limits)
 	connections->limits = *limits;
 	TAILQ_INIT(&connections->all);
 	TAILQ_INIT(&connections->waiting);
+	TAILQ_INIT(&connections->watches);
 	return connections;
 }
 
@@ -276,7 +279,14 @@ connections_opened(struct connections *connections, int fd, const struct sockadd
 void
 connections_closed(struct connections *connections, struct connection *connection)
 {
+	struct connection_watch *watch;
+
 	pthread_mutex_lock(&connections->lock);
+	/* Who watches is told by the library that the answer is over. */
+	TAILQ_FOREACH(watch, &connections->watches, all) {
+		if (watch->connection == connection)
+			watch->connection = NULL;
+	}
 	if (is_evictable(connection->state))
 		TAILQ_REMOVE(&connections->waiting, connection, waiting);
 	TAILQ_REMOVE(&connections->all, connection, all);
@@ -310,6 +320,56 @@ connection_state(struct connections *connections, struct connection *connection)
 	pthread_mutex_unlock(&connections->lock);
 	return state;
 }
+
+/*
+ * Clients that go.
+ */
+
+void
+connection_watch(struct connections *connections, struct connection *connection,
+    struct connection_watch *watch)
+{
+	pthread_mutex_lock(&connections->lock);
+	watch->connection = connection;
+	TAILQ_INSERT_TAIL(&connections->watches, watch, all);
+	pthread_mutex_unlock(&connections->lock);
+}
+
+void
+connection_unwatch(struct connections *connections, struct connection_watch *watch)
+{
+	pthread_mutex_lock(&connections->lock);
+	TAILQ_REMOVE(&connections->watches, watch, all);
+	pthread_mutex_unlock(&connections->lock);
+}
+
+/* An end that was closed, or a connection that was reset.  What it sent may lie unread. */
+static bool
+has_gone(const struct connection *connection)
+{
+	struct pollfd end = { .fd = connection->fd, .events = POLLRDHUP };
+
+	return poll(&end, 1, 0) == 1 && end.revents != 0;
+}
+
+void
+connections_look_for_gone(struct connections *connections)
+{
+	struct connection_watch *watch;
+
+	pthread_mutex_lock(&connections->lock);
+	TAILQ_FOREACH(watch, &connections->watches, all) {
+		if (watch->connection == NULL || !has_gone(watch->connection))
+			continue;
+		watch->connection = NULL;
+		watch->gone(watch->arg);
+	}
+	pthread_mutex_unlock(&connections->lock);
+}
+
+/*
+ * Cutting.
+ */
 
 void
 connection_cut(struct connections *connections, struct connection *connection,

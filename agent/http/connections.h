@@ -22,6 +22,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "shared/error.h"
@@ -76,6 +77,29 @@ enum connection_state connection_state(struct connections *connections,
  */
 void connection_cut(struct connections *connections, struct connection *connection,
     const char *answer);
+
+/*
+ * Wants to know when a client goes away while nothing is sent to it or read from it, as while its
+ * connection is suspended.  Belongs to who watches, and stays in place until connection_unwatch().
+ */
+struct connection_watch {
+	TAILQ_ENTRY(connection_watch) all;
+	struct connection *connection; /* NULL: closed, or its client has been seen to go */
+	/* Called at most once, with the lock held. */
+	void (*gone)(void *arg);
+	void *arg;
+};
+
+/* The connection must be open. */
+void connection_watch(struct connections *connections, struct connection *connection,
+    struct connection_watch *watch);
+/* gone() is not called any more once this has returned.  The connection may be closed by now. */
+void connection_unwatch(struct connections *connections, struct connection_watch *watch);
+/*
+ * Tell those who watch connections whose client has closed its end.  One that only closes its
+ * sending side counts as gone, too: the two look the same.
+ */
+void connections_look_for_gone(struct connections *connections);
 
 /* Cut what is over its deadline, with a 408 where a request had begun. */
 void connections_reap(struct connections *connections, int64_t now_ms);

@@ -12,7 +12,6 @@
 #include "agent/http/stream.h"
 #include "agent/repository/look_json.h"
 #include "shared/mem.h"
-#include "shared/progress.h"
 #include "shared/text.h"
 
 struct find_stream {
@@ -62,14 +61,11 @@ static int
 find_produce(struct stream *stream, void *arg, struct error *err)
 {
 	struct find_stream *find = arg;
-	struct progress progress;
 	int rc;
 
-	progress_init(&progress);
 	rows_begin(&find->rows, stream, "found", find->ndjson);
 	rc = find_names(find->repo, find->list, find->count, find->wanted, send_found, find,
-	    &progress, err);
-	progress_done(&progress);
+	    stream_progress(stream), err);
 	if (rc != 0)
 		return -1;
 	return rows_end(&find->rows, json_pack("{s:b}", "more", find->more), err);
@@ -88,14 +84,11 @@ static int
 versions_produce(struct stream *stream, void *arg, struct error *err)
 {
 	struct find_stream *find = arg;
-	struct progress progress;
 	int rc;
 
-	progress_init(&progress);
 	rows_begin(&find->rows, stream, "versions", find->ndjson);
 	rc = find_versions(find->repo, find->list, find->count, find->wanted, send_version, find,
-	    &progress, err);
-	progress_done(&progress);
+	    stream_progress(stream), err);
 	if (rc != 0)
 		return -1;
 	if (find->rows.count == 0) {

@@ -84,6 +84,15 @@ server_suspend(struct http *http, struct MHD_Connection *connection)
 }
 
 void
+server_suspend_stream(struct http *http, struct MHD_Connection *connection)
+{
+	pthread_mutex_lock(&http->suspend_lock);
+	http->suspended++;
+	MHD_suspend_connection(connection);
+	pthread_mutex_unlock(&http->suspend_lock);
+}
+
+void
 server_resume(struct http *http, struct MHD_Connection *connection)
 {
 	pthread_mutex_lock(&http->suspend_lock);
@@ -121,24 +130,35 @@ server_waiting_remove(struct request *request)
 	pthread_mutex_unlock(&http->lock);
 }
 
-bool
-server_stream_began(struct http *http)
+int
+server_stream_began(struct http *http, struct stream *stream, struct error *err)
 {
-	bool may;
+	int rc = 0;
 
 	pthread_mutex_lock(&http->lock);
-	may = http->streams < STREAMS_MAX;
-	if (may)
-		http->streams++;
+	if (http->streams_stopped) {
+		rc = error_set(err, ERROR_UNAVAILABLE, "the agent is stopping");
+		error_hint(err, "try again in a moment");
+	} else if (http->stream_count == STREAMS_MAX) {
+		rc = error_set(err, ERROR_UNAVAILABLE, "%u answers are being streamed already",
+		    STREAMS_MAX);
+		error_hint(err, "try again when one of them has ended");
+	} else {
+		http->streams[http->stream_count++] = stream;
+	}
 	pthread_mutex_unlock(&http->lock);
-	return may;
+	return rc;
 }
 
 void
-server_stream_ended(struct http *http)
+server_stream_ended(struct http *http, struct stream *stream)
 {
+	size_t i = 0;
+
 	pthread_mutex_lock(&http->lock);
-	http->streams--;
+	while (http->streams[i] != stream)
+		i++;
+	http->streams[i] = http->streams[--http->stream_count];
 	pthread_cond_broadcast(&http->changed);
 	pthread_mutex_unlock(&http->lock);
 }
@@ -201,6 +221,7 @@ ticker_main(void *arg)
 		pthread_mutex_unlock(&http->lock);
 		now = time_monotonic_ms();
 		connections_reap(http->connections, now);
+		connections_look_for_gone(http->connections);
 		status_cache_tick(http->status, now);
 		if (now - heartbeat_ms >= EVENT_HEARTBEAT_MS) {
 			heartbeat_ms = now;
@@ -449,7 +470,20 @@ stop_accepting(struct http *http)
 	}
 }
 
-/* Until nothing is suspended any more (the library insists), and streams have had their time. */
+/* Streams have had their time.  What makes them looks at its progress all the while. */
+static void
+stop_streams(struct http *http)
+{
+	pthread_mutex_lock(&http->lock);
+	http->streams_stopped = true;
+	for (unsigned i = 0; i < http->stream_count; i++)
+		stream_stop(http->streams[i]);
+	while (http->stream_count > 0)
+		pthread_cond_wait(&http->changed, &http->lock);
+	pthread_mutex_unlock(&http->lock);
+}
+
+/* Until streams have had their time, and nothing is suspended any more (the library insists). */
 static void
 drain(struct http *http, int64_t drain_ms)
 {
@@ -459,10 +493,11 @@ drain(struct http *http, int64_t drain_ms)
 	until.tv_sec = now / 1000;
 	until.tv_nsec = (now % 1000) * 1000000L;
 	pthread_mutex_lock(&http->lock);
-	while (http->streams > 0 &&
+	while (http->stream_count > 0 &&
 	    pthread_cond_timedwait(&http->changed, &http->lock, &until) == 0)
 		;
 	pthread_mutex_unlock(&http->lock);
+	stop_streams(http);
 	pthread_mutex_lock(&http->suspend_lock);
 	while (http->suspended > 0)
 		pthread_cond_wait(&http->resumed, &http->suspend_lock);
@@ -501,11 +536,6 @@ http_stop(struct http *http, int64_t drain_ms)
 		MHD_stop_daemon(http->listeners[i].daemon);
 		free(http->listeners[i].address);
 	}
-	/* The clients have gone, so producers fail at their next write. */
-	pthread_mutex_lock(&http->lock);
-	while (http->streams > 0)
-		pthread_cond_wait(&http->changed, &http->lock);
-	pthread_mutex_unlock(&http->lock);
 	status_cache_free(http->status);
 	pool_free(http->pool);
 	connections_free(http->connections);

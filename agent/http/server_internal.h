@@ -13,6 +13,7 @@
 
 #include "agent/http/audit.h"
 #include "agent/http/server.h"
+#include "agent/http/stream.h"
 
 struct MHD_Connection;
 struct MHD_Daemon;
@@ -41,7 +42,9 @@ struct http {
 	/* Streams, followers of events, requests that wait for a run, the limit of refusals. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	unsigned streams, followers;
+	unsigned stream_count, followers;
+	struct stream *streams[STREAMS_MAX];
+	bool streams_stopped; /* no new ones */
 	struct event_stream *event_streams;
 	struct request **waiting;
 	size_t waiting_count, waiting_cap;
@@ -61,6 +64,8 @@ bool server_may_log_refusal(struct http *http, uint64_t *ret_left_out);
 
 /* False once the agent is stopping: nothing was suspended, the answer must be ended. */
 bool server_suspend(struct http *http, struct MHD_Connection *connection);
+/* For a stream, which is resumed at its end at the latest: also while the agent is stopping. */
+void server_suspend_stream(struct http *http, struct MHD_Connection *connection);
 void server_resume(struct http *http, struct MHD_Connection *connection);
 
 /* From any thread but an epoll thread. */
@@ -71,9 +76,11 @@ void server_stream_ready(struct request *request);  /* the stream has begun, or 
 void server_waiting_add(struct request *request);
 void server_waiting_remove(struct request *request);
 
+/* ERROR_UNAVAILABLE: there are too many, or the agent is stopping. */
+int server_stream_began(struct http *http, struct stream *stream, struct error *err);
+/* The server may be gone when this returns. */
+void server_stream_ended(struct http *http, struct stream *stream);
 /* False if there are too many. */
-bool server_stream_began(struct http *http);
-void server_stream_ended(struct http *http);
 bool server_events_began(struct http *http, struct event_stream *stream);
 void server_events_ended(struct http *http, struct event_stream *stream);
 

@@ -16,7 +16,6 @@
 #include "agent/http/snapshot_path.h"
 #include "agent/http/stream.h"
 #include "shared/mem.h"
-#include "shared/progress.h"
 
 /* 2^53 - 1, which every client can read as a number. */
 #define RANGE_VERY_LARGE 9007199254740991ull
@@ -54,14 +53,11 @@ static int
 archive_produce(struct stream *stream, void *arg, struct error *err)
 {
 	struct archive_stream *archive = arg;
-	struct progress progress;
 	int rc;
 
 	archive->stream = stream;
-	progress_init(&progress);
 	rc = files_archive(archive->repo, archive->snapshot, archive->path, archive->kind,
-	    archive->skip, archive_sink, archive, &progress, err);
-	progress_done(&progress);
+	    archive->skip, archive_sink, archive, stream_progress(stream), err);
 	if (rc == 0 && archive->skip > 0 && !archive->any) {
 		error_set(err, ERROR_BAD_RANGE, "the archive ends before byte %llu",
 		    (unsigned long long)archive->skip);

@@ -11,7 +11,6 @@
 #include "agent/http/stream.h"
 #include "agent/repository/look_json.h"
 #include "shared/mem.h"
-#include "shared/progress.h"
 #include "shared/text.h"
 
 struct diff_stream {
@@ -82,14 +81,11 @@ diff_produce(struct stream *stream, void *arg, struct error *err)
 {
 	struct diff_stream *diff = arg;
 	struct diff_totals totals;
-	struct progress progress;
 	int rc;
 
-	progress_init(&progress);
 	rows_begin(&diff->rows, stream, "changes", diff->ndjson);
 	rc = diff_trees(diff->repo, &diff->old, &diff->new, diff->path, send_change, diff,
-	    &progress, &totals, err);
-	progress_done(&progress);
+	    stream_progress(stream), &totals, err);
 	if (rc != 0)
 		return -1;
 	return rows_end(&diff->rows, json_pack("{s:s, s:s, s:o, s:o}", "before",

@@ -30,14 +30,12 @@ size_produce(struct stream *stream, void *arg, struct error *err)
 {
 	struct size_stream *size = arg;
 	struct unique_size unique;
-	struct progress progress;
 	json_t *json;
 	char *text;
 	int rc;
 
-	progress_init(&progress);
-	rc = snapshot_unique_bytes(size->repo, size->snapshot, &progress, &unique, err);
-	progress_done(&progress);
+	rc = snapshot_unique_bytes(size->repo, size->snapshot, stream_progress(stream), &unique,
+	    err);
 	if (rc != 0)
 		return -1;
 	json = json_pack("{s:s, s:I, s:I}", "snapshot", size->snapshot->id, "blobs",

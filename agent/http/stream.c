@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "agent/http/audit.h"
+#include "agent/http/connections.h"
 #include "agent/http/request.h"
 #include "agent/http/server_internal.h"
 #include "shared/mem.h"
+#include "shared/progress.h"
 
 struct stream {
 	struct http *http;
@@ -20,6 +22,8 @@ struct stream {
 	void (*release)(void *arg);
 	uint64_t length;
 	struct audit_row *row; /* the action's row of the log, written at the end; or NULL */
+	struct connection_watch watch;
+	struct progress progress; /* cancelled once nobody waits for the rest */
 
 	pthread_mutex_t lock;
 	pthread_cond_t room;
@@ -30,6 +34,7 @@ struct stream {
 	bool ready;     /* the request was answered with this stream */
 	bool suspended; /* the client's connection waits for bytes */
 	bool gone;      /* nobody reads any more */
+	bool stopped;   /* the agent stops */
 	bool finished;  /* nobody writes any more */
 	struct error error;
 };
@@ -44,10 +49,26 @@ stream_unref(struct stream *stream)
 	pthread_mutex_unlock(&stream->lock);
 	if (left > 0)
 		return;
+	progress_done(&stream->progress);
 	pthread_cond_destroy(&stream->room);
 	pthread_mutex_destroy(&stream->lock);
 	free(stream->ring);
 	free(stream);
+}
+
+struct progress *
+stream_progress(struct stream *stream)
+{
+	return &stream->progress;
+}
+
+/* The client has gone while the library does not look, as nothing is there to be sent. */
+static void
+client_gone(void *arg)
+{
+	struct stream *stream = arg;
+
+	progress_cancel(&stream->progress);
 }
 
 /* Called with the lock held. */
@@ -95,28 +116,55 @@ int
 stream_write(struct stream *stream, const void *data, size_t len, struct error *err)
 {
 	const uint8_t *p = data;
-	bool first, gone;
+	bool first;
 	size_t n;
 
 	while (len > 0) {
 		pthread_mutex_lock(&stream->lock);
-		while (stream->used == STREAM_BUFFER && !stream->gone)
+		while (stream->used == STREAM_BUFFER && !stream->gone && !stream->stopped)
 			pthread_cond_wait(&stream->room, &stream->lock);
-		gone = stream->gone;
-		if (!gone) {
-			n = put_bytes(stream, p, len);
-			p += n;
-			len -= n;
-			wake_reader(stream);
+		if (progress_check(&stream->progress, err) != 0) {
+			pthread_mutex_unlock(&stream->lock);
+			return -1;
 		}
+		n = put_bytes(stream, p, len);
+		p += n;
+		len -= n;
+		wake_reader(stream);
 		first = !stream->ready;
 		pthread_mutex_unlock(&stream->lock);
-		if (gone)
-			return error_set(err, ERROR_CANCELLED, "the client has gone");
 		if (first)
 			announce(stream);
 	}
 	return 0;
+}
+
+/* How the producer ended, as the client and the log are told. */
+static void
+judge(struct stream *stream, int rc, struct error *err)
+{
+	bool stopped;
+
+	if (rc == 0)
+		error_clear(err);
+	else if (err->code == ERROR_NONE)
+		error_set(err, ERROR_INTERNAL, "the answer could not be made");
+	if (err->code == ERROR_NONE && stream->length != RESPONSE_LENGTH_UNKNOWN &&
+	    stream->written != stream->length)
+		error_set(err, ERROR_INTERNAL, "the answer has not the length that was promised");
+	if (err->code != ERROR_CANCELLED)
+		return;
+	/* A producer knows that it was told to end, but not by whom. */
+	pthread_mutex_lock(&stream->lock);
+	stopped = stream->stopped;
+	pthread_mutex_unlock(&stream->lock);
+	error_clear(err);
+	if (stopped) {
+		error_set(err, ERROR_UNAVAILABLE, "the agent is stopping");
+		error_hint(err, "try again in a moment");
+	} else {
+		error_set(err, ERROR_CANCELLED, "the client has gone");
+	}
 }
 
 static void *
@@ -125,14 +173,11 @@ stream_main(void *arg)
 	struct error err = ERROR_INIT;
 	struct stream *stream = arg;
 	struct http *http = stream->http;
+	int rc;
 
-	if (stream->produce(stream, stream->arg, &err) == 0)
-		error_clear(&err);
-	else if (err.code == ERROR_NONE)
-		error_set(&err, ERROR_INTERNAL, "the answer could not be made");
-	if (err.code == ERROR_NONE && stream->length != RESPONSE_LENGTH_UNKNOWN &&
-	    stream->written != stream->length)
-		error_set(&err, ERROR_INTERNAL, "the answer has not the length that was promised");
+	rc = stream->produce(stream, stream->arg, &err);
+	judge(stream, rc, &err);
+	connection_unwatch(http->connections, &stream->watch);
 	/* The row is there before the client sees the end. */
 	audit_row_write(http, stream->row, err.code == ERROR_NONE ? NULL : &err);
 	stream->row = NULL;
@@ -144,35 +189,48 @@ stream_main(void *arg)
 	wake_reader(stream);
 	pthread_mutex_unlock(&stream->lock);
 	announce(stream);
+	server_stream_ended(http, stream);
 	stream_unref(stream);
-	server_stream_ended(http);
 	return NULL;
 }
 
-int
-stream_start(struct request *request, struct error *err)
+static struct stream *
+stream_new(struct request *request)
 {
 	struct response *response = &request->response;
-	struct stream *stream;
-	pthread_t thread;
-	int rc;
+	struct stream *stream = MEM_NEW(struct stream);
 
-	if (!server_stream_began(request->http)) {
-		error_set(err, ERROR_UNAVAILABLE, "%u answers are being streamed already",
-		    STREAMS_MAX);
-		return error_hint(err, "try again when one of them has ended");
-	}
-	stream = MEM_NEW(struct stream);
 	pthread_mutex_init(&stream->lock, NULL);
 	pthread_cond_init(&stream->room, NULL);
+	progress_init(&stream->progress);
 	stream->http = request->http;
 	stream->mhd = request->mhd;
 	stream->request = request;
 	stream->produce = response->produce;
 	stream->arg = response->produce_arg;
-	stream->release = response->produce_free;
 	stream->length = response->length;
+	stream->watch.gone = client_gone;
+	stream->watch.arg = stream;
 	stream->ring = mem_calloc(1, STREAM_BUFFER);
+	stream->references = 1;
+	return stream;
+}
+
+int
+stream_start(struct request *request, struct error *err)
+{
+	struct http *http = request->http;
+	struct response *response = &request->response;
+	struct stream *stream = stream_new(request);
+	pthread_t thread;
+	int rc;
+
+	if (server_stream_began(http, stream, err) != 0) {
+		stream_unref(stream);
+		return -1;
+	}
+	connection_watch(http->connections, request->connection, &stream->watch);
+	stream->release = response->produce_free;
 	stream->references = 2;
 	stream->row = audit_row_new(request);
 	response->produce = NULL;
@@ -189,9 +247,10 @@ stream_start(struct request *request, struct error *err)
 	if (stream->release != NULL)
 		stream->release(stream->arg);
 	audit_row_free(stream->row);
+	connection_unwatch(http->connections, &stream->watch);
+	server_stream_ended(http, stream);
 	stream->references = 1;
 	stream_unref(stream);
-	server_stream_ended(request->http);
 	return error_sys(err, ERROR_UNAVAILABLE, rc, "could not start a thread");
 }
 
@@ -232,10 +291,9 @@ stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 	} else if (stream->finished) {
 		rc = stream->error.code == ERROR_NONE ? MHD_CONTENT_READER_END_OF_STREAM
 		    : MHD_CONTENT_READER_END_WITH_ERROR;
-	} else if (server_suspend(stream->http, stream->mhd)) {
-		stream->suspended = true;
 	} else {
-		rc = MHD_CONTENT_READER_END_WITH_ERROR; /* the agent is stopping */
+		stream->suspended = true;
+		server_suspend_stream(stream->http, stream->mhd);
 	}
 	pthread_mutex_unlock(&stream->lock);
 	return rc;
@@ -248,9 +306,20 @@ stream_release(void *cls)
 
 	pthread_mutex_lock(&stream->lock);
 	stream->gone = true;
+	progress_cancel(&stream->progress);
 	pthread_cond_signal(&stream->room);
 	pthread_mutex_unlock(&stream->lock);
 	stream_unref(stream);
+}
+
+void
+stream_stop(struct stream *stream)
+{
+	pthread_mutex_lock(&stream->lock);
+	stream->stopped = true;
+	progress_cancel(&stream->progress);
+	pthread_cond_signal(&stream->room);
+	pthread_mutex_unlock(&stream->lock);
 }
 
 void
