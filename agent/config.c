@@ -10,6 +10,7 @@
 
 #include "agent/settings_internal.h"
 #include "shared/mem.h"
+#include "shared/secret_file.h"
 #include "shared/text.h"
 
 #define STATE_FOLDER_SERVICE "/var/lib/holdfast"
@@ -79,7 +80,8 @@ set_from_environment(struct config *config, struct error *err)
 static int
 refuse_unknown_variables(struct error *err)
 {
-	static const char *const prefixes[] = { "HOLDFAST_AGENT_", "HOLDFAST_REPOSITORY_" };
+	static const char *const prefixes[] = { "HOLDFAST_AGENT_", "HOLDFAST_REPOSITORY_",
+		"HOLDFAST_LOG_", "HOLDFAST_DATABASE_", "HOLDFAST_EXCHANGE_" };
 
 	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
 		size_t len = strcspn(*variable, "=");
@@ -206,7 +208,7 @@ check_together(const struct config *config, struct error *err)
 	if ((config->tls_cert == NULL) != (config->tls_key == NULL))
 		return error_set(err, ERROR_CONFIG, "%s: 'tls_cert' and 'tls_key' need each other",
 		    source_of(config, "agent", config->tls_cert != NULL ? "tls_cert" : "tls_key"));
-	return 0;
+	return config_check_servers(config, err);
 }
 
 int
@@ -256,24 +258,7 @@ config_listen_is_local(const char *listen)
 int
 config_check_secret_file(const char *path, const char *what, struct error *err)
 {
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return error_sys(err, ERROR_IO, errno, "could not open %s '%s'", what, path);
-	if (S_ISDIR(st.st_mode))
-		return error_set(err, ERROR_CONFIG, "%s '%s' is a folder", what, path);
-	/* A pipe or a process substitution has no mode that matters. */
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return error_set(err, ERROR_CONFIG, "%s '%s' belongs to user %u, not to us or root",
-		    what, path, (unsigned)st.st_uid);
-	if ((st.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
-		error_set(err, ERROR_CONFIG, "%s '%s' is open to others (mode %04o)", what, path,
-		    (unsigned)(st.st_mode & 07777));
-		return error_hint(err, "chmod 600 '%s'", path);
-	}
-	return 0;
+	return secret_file_check(path, what, err);
 }
 
 static int
@@ -315,6 +300,8 @@ config_verify(const struct config *config, struct error *err)
 		goto wrong;
 	if (config->passphrase_file != NULL &&
 	    config_check_secret_file(config->passphrase_file, "passphrase file", err) != 0)
+		goto wrong;
+	if (config_verify_servers(config, err) != 0)
 		goto wrong;
 	for (size_t i = 0; i < config->listen_count; i++) {
 		if (config->tls_cert != NULL || config->insecure_http ||

@@ -15,8 +15,19 @@
 #include <stdint.h>
 
 #include "shared/error.h"
+#include "shared/mariadb.h"
 
 #define CONFIG_FILE_DEFAULT "/etc/holdfast/holdfast.conf"
+
+/* A MariaDB server, as [log] and [database] name it; see shared/mariadb.h. */
+struct config_server {
+	char **hosts;           /* none: not configured */
+	size_t hosts_count;
+	char *user, *password, *password_file, *name;
+	bool tls;
+	char *tls_ca, *tls_cert, *tls_key;
+	int64_t connect_timeout_s, timeout_s;
+};
 
 struct config {
 	/* [agent] */
@@ -34,6 +45,15 @@ struct config {
 	uint64_t max_body;      /* bytes */
 	int64_t header_deadline_s, request_deadline_s, idle_s;
 	uint64_t run_workers;   /* runs at once */
+	/* [log] */
+	struct config_server log;
+	int64_t log_retention_s; /* 0: rows stay for ever */
+	/* [database] */
+	struct config_server database;
+	char *migrations;       /* folder; NULL: those that come with the program */
+	char *reports;          /* folder of further ones, or NULL */
+	/* [exchange] */
+	char *exchange;         /* "file:///folder", or NULL */
 	/* [repository] */
 	char *repository;       /* folder or URL */
 	char *passphrase_file;  /* NULL: STATE/passphrase */
@@ -73,6 +93,9 @@ int config_check_secret_file(const char *path, const char *what, struct error *e
 
 /* True for "127.x.y.z:PORT", "[::1]:PORT", "localhost:PORT" and "unix:PATH". */
 bool config_listen_is_local(const char *listen);
+
+/* The server as shared/mariadb.h takes it; lends the texts of the configuration. */
+struct mariadb_settings config_server_settings(const struct config_server *server);
 
 /* {"SECTION": {"KEY": {"value": ..., "source": "default"}}} for every setting. */
 json_t *config_to_json(const struct config *config);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "agent/settings_internal.h"
+#include "shared/buffer.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -65,10 +66,26 @@ next_line(char *text, int size, void *stream)
 	return text;
 }
 
+/* "[agent], [log], ...": rows of a section stand together in the table. */
+static char *
+section_list(void)
+{
+	struct buffer text = BUFFER_INIT;
+
+	for (size_t i = 0; i < settings_count; i++) {
+		const char *section = settings_table[i].section;
+
+		if (i == 0 || strcmp(settings_table[i - 1].section, section) != 0)
+			buffer_printf(&text, "%s[%s]", i == 0 ? "" : ", ", section);
+	}
+	return buffer_take(&text);
+}
+
 static int
 unknown(struct parse *parse, const char *section, const char *key)
 {
 	const char *near;
+	char *sections;
 
 	if (*section == '\0') {
 		fail_at(parse, "setting '%s' stands before any [section]", key);
@@ -87,7 +104,25 @@ unknown(struct parse *parse, const char *section, const char *key)
 	near = setting_nearest_section(section);
 	if (near != NULL)
 		return error_hint(parse->err, "did you mean [%s]?", near);
-	return error_hint(parse->err, "there are [agent] and [repository]");
+	sections = section_list();
+	error_hint(parse->err, "there are %s", sections);
+	free(sections);
+	return -1;
+}
+
+/* A password that anybody can read is none. */
+static int
+refuse_readable(struct parse *parse, const char *key)
+{
+	struct stat st;
+
+	if (fstat(fileno(parse->file), &st) != 0)
+		return fail_at(parse, "could not look at the file: %s", strerror(errno));
+	if (!S_ISREG(st.st_mode) || (st.st_mode & S_IRWXO) == 0)
+		return 0;
+	fail_at(parse, "'%s' stands in a file that others can read (mode %04o)", key,
+	    (unsigned)(st.st_mode & 07777));
+	return error_hint(parse->err, "chmod 640 '%s', or name a password_file", parse->path);
 }
 
 /* inih's handler; 0 means error, 1 goes on. */
@@ -105,6 +140,8 @@ handle(void *arg, const char *section, const char *key, const char *value)
 	setting = setting_find(section, key);
 	if (setting == NULL)
 		return unknown(parse, section, key), 0;
+	if (setting->type == SETTING_SECRET && refuse_readable(parse, key) != 0)
+		return 0;
 	index = (size_t)(setting - settings_table);
 	if (parse->given[index] && setting->type != SETTING_LIST) {
 		fail_at(parse, "'%s' is given twice in this file", key);

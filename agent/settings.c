@@ -15,6 +15,7 @@
 #define COUNT_INTEGER(field) 0
 #define COUNT_SIZE(field) 0
 #define COUNT_DURATION(field) 0
+#define COUNT_SECRET(field) 0
 
 const struct setting settings_table[] = {
 #define _(section, key, type, field, fallback, min, max, environment, sentence) \
@@ -29,7 +30,7 @@ const char *
 setting_type_word(enum setting_type type)
 {
 	static const char *const words[] = { "text", "list", "yes or no", "number", "size",
-		"duration" };
+		"duration", "secret" };
 
 	return words[type];
 }
@@ -262,6 +263,7 @@ set_number(struct config *config, const struct setting *setting, const char *tex
 	case SETTING_TEXT:
 	case SETTING_LIST:
 	case SETTING_BOOL:
+	case SETTING_SECRET:
 		break;
 	}
 	if (rc != 0) {
@@ -315,6 +317,7 @@ setting_set(struct config *config, const struct setting *setting, const char *te
 
 	switch (setting->type) {
 	case SETTING_TEXT:
+	case SETTING_SECRET:
 		rc = set_text(config, setting, text, source, err);
 		break;
 	case SETTING_LIST:
@@ -346,6 +349,8 @@ setting_to_json(const struct config *config, const struct setting *setting)
 	case SETTING_TEXT:
 		text = *(char *const *)value;
 		return text == NULL ? json_null() : json_string(text);
+	case SETTING_SECRET:
+		return *(char *const *)value == NULL ? json_null() : json_string("(not shown)");
 	case SETTING_LIST:
 		array = json_array();
 		count = *(const size_t *)value_of(config, setting->count_offset);
@@ -363,9 +368,13 @@ setting_to_json(const struct config *config, const struct setting *setting)
 void
 setting_done(struct config *config, const struct setting *setting)
 {
-	if (setting->type == SETTING_TEXT)
-		free(*(char **)value_of(config, setting->offset));
-	else if (setting->type == SETTING_LIST)
+	char *text;
+
+	if (setting->type == SETTING_TEXT || setting->type == SETTING_SECRET) {
+		text = *(char **)value_of(config, setting->offset);
+		mem_free_secret(text, text == NULL ? 0 : strlen(text));
+	} else if (setting->type == SETTING_LIST) {
 		list_clear(value_of(config, setting->offset),
 		    value_of(config, setting->count_offset));
+	}
 }

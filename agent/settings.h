@@ -4,8 +4,8 @@
  *
  *   _(section, key, TYPE, field, default, min, max, environment, sentence)
  *
- * TYPE is TEXT, LIST, BOOL, INTEGER, SIZE (bytes) or DURATION (seconds); field is the member of
- * struct config.  min and max bound a number, or the length of a text or list item.
+ * TYPE is TEXT, SECRET (a text that is not shown), LIST, BOOL, INTEGER, SIZE (bytes) or DURATION
+ * (seconds); field is the member of struct config.  min and max bound a number, or the length of a text or list item.
  * A default of "" means: not set, or worked out at load as the sentence says.
  * environment names the ancestors' variables, separated by spaces; besides them each setting has
  * HOLDFAST_SECTION_KEY.
@@ -51,6 +51,62 @@
 	    "time after which an unused connection is closed") \
 	_("agent", "run_workers", INTEGER, run_workers, "2", 1, 64, "", \
 	    "runs executed at once; further ones wait in the queue") \
+	_("log", "hosts", LIST, log.hosts, "", 1, SETTING_TEXT_MAX, "MYSQL_HOST", \
+	    "MariaDB servers of the central log, tried in this order: HOST, HOST:PORT, " \
+	    "[IPV6]:PORT or the path of a socket; none: no central log") \
+	_("log", "user", TEXT, log.user, "", 1, 255, "MYSQL_USER", \
+	    "user at the central log; default: the agent's own user name") \
+	_("log", "password", SECRET, log.password, "", 1, 1024, "MYSQL_PASSWORD", \
+	    "its password; a file that holds it must not be readable by others") \
+	_("log", "password_file", TEXT, log.password_file, "", 1, SETTING_TEXT_MAX, "", \
+	    "file whose first line is the password; not accessible to others") \
+	_("log", "name", TEXT, log.name, "holdfast", 1, 192, "", \
+	    "database of the central log; made at first contact") \
+	_("log", "tls", BOOL, log.tls, "no", 0, 0, "", \
+	    "encrypt, and refuse a server whose certificate does not prove its name") \
+	_("log", "tls_ca", TEXT, log.tls_ca, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of who signed the server's certificate; default: who the system trusts") \
+	_("log", "tls_cert", TEXT, log.tls_cert, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of our own certificate, where the server wants one") \
+	_("log", "tls_key", TEXT, log.tls_key, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of its private key; not readable by others") \
+	_("log", "connect_timeout", DURATION, log.connect_timeout_s, "10s", 1, 3600, "", \
+	    "time in which one of the servers must have taken a connection") \
+	_("log", "timeout", DURATION, log.timeout_s, "60s", 1, 86400, "", \
+	    "time in which the server must have answered a statement") \
+	_("log", "retention", DURATION, log_retention_s, "0", 0, 36525 * INT64_C(86400), "", \
+	    "age at which rows leave the log, here and there; their daily sums stay; 0: never") \
+	_("database", "hosts", LIST, database.hosts, "", 1, SETTING_TEXT_MAX, "MYSQL_HOST", \
+	    "MariaDB servers whose tables are backed up, loaded and restored, tried in this order: " \
+	    "HOST, HOST:PORT, [IPV6]:PORT or the path of a socket") \
+	_("database", "user", TEXT, database.user, "", 1, 255, "MYSQL_USER", \
+	    "user there; default: the agent's own user name") \
+	_("database", "password", SECRET, database.password, "", 1, 1024, "MYSQL_PASSWORD", \
+	    "its password; a file that holds it must not be readable by others") \
+	_("database", "password_file", TEXT, database.password_file, "", 1, SETTING_TEXT_MAX, "", \
+	    "file whose first line is the password; not accessible to others") \
+	_("database", "name", TEXT, database.name, "company", 1, 192, "MYSQL_DATABASE", \
+	    "database there; migrations make it if it is missing") \
+	_("database", "tls", BOOL, database.tls, "no", 0, 0, "", \
+	    "encrypt, and refuse a server whose certificate does not prove its name") \
+	_("database", "tls_ca", TEXT, database.tls_ca, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of who signed the server's certificate; default: who the system trusts") \
+	_("database", "tls_cert", TEXT, database.tls_cert, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of our own certificate, where the server wants one") \
+	_("database", "tls_key", TEXT, database.tls_key, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of its private key; not readable by others") \
+	_("database", "connect_timeout", DURATION, database.connect_timeout_s, "10s", 1, 3600, "", \
+	    "time in which one of the servers must have taken a connection") \
+	_("database", "timeout", DURATION, database.timeout_s, "10m", 1, 86400, "", \
+	    "time in which the server must have answered a statement") \
+	_("database", "migrations", TEXT, migrations, "", 1, SETTING_TEXT_MAX, "", \
+	    "folder of NNNN_name.up.sql and .down.sql; default: the set that comes with holdfast " \
+	    "(departments, jobs, hired_employees)") \
+	_("database", "reports", TEXT, reports, "", 1, SETTING_TEXT_MAX, "", \
+	    "folder of further reports, NAME.sql; one of the same name replaces one that comes " \
+	    "with holdfast") \
+	_("exchange", "url", TEXT, exchange, "", 1, SETTING_TEXT_MAX, "", \
+	    "where tables and files to load are exchanged: file:///absolute/folder") \
 	_("repository", "url", TEXT, repository, "./backup", 1, SETTING_TEXT_MAX, \
 	    "BACKUP-FOLDER BACKUP_FOLDER BACKUPFOLDER", \
 	    "folder or URL of the repository") \

@@ -16,7 +16,8 @@ enum setting_type {
 	SETTING_BOOL,
 	SETTING_INTEGER,
 	SETTING_SIZE,
-	SETTING_DURATION
+	SETTING_DURATION,
+	SETTING_SECRET
 };
 
 struct setting {
@@ -51,6 +52,10 @@ int setting_set(struct config *config, const struct setting *setting, const char
 /* A setting's value as JSON. */
 json_t *setting_to_json(const struct config *config, const struct setting *setting);
 void setting_done(struct config *config, const struct setting *setting);
+
+/* [log], [database] and [exchange]: what a row alone cannot tell, and what their files are like. */
+int config_check_servers(const struct config *config, struct error *err);
+int config_verify_servers(const struct config *config, struct error *err);
 
 /* Read a file, then conf.d/ *.conf beside it. */
 int config_read_files(struct config *config, const char *file, struct error *err);

@@ -44,7 +44,7 @@ has() {
 			inside' "$BATS_TEST_TMPDIR/page" >"$BATS_TEST_TMPDIR/section"
 		mapfile -t keys < <("$HOLDFASTD" config show --describe --json |
 			jq -r --arg section "$section" '.[] | select(.section == $section).key')
-		[ "${#keys[@]}" -gt 5 ]
+		[ "${#keys[@]}" -gt 0 ]
 		has "$BATS_TEST_TMPDIR/section" "${keys[@]}"
 		# And its default in its own paragraph; those that share one stand before it.
 		while IFS=$'\t' read -r key default; do
