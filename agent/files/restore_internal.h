@@ -97,6 +97,13 @@ struct restore_batch {
 	struct restore_item items[RESTORE_BATCH_ITEMS];
 };
 
+/* first, last: the folders of the batch it works on, for comparison only; under queue_lock. */
+struct restore_thread {
+	struct restore *restore;
+	pthread_t thread;
+	const struct restore_folder *first, *last;
+};
+
 #define RESTORE_LINK_BUCKETS 4096
 
 struct restore;
@@ -124,7 +131,7 @@ struct restore {
 	struct restore_batch *queue_first, *queue_last;
 	unsigned queue_count;
 	bool queue_closed;
-	pthread_t *threads;
+	struct restore_thread *threads;
 	unsigned thread_count;
 	restore_work_fn *work;
 

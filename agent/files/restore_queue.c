@@ -8,9 +8,10 @@
 #include "agent/files/restore_internal.h"
 #include "shared/mem.h"
 
-/* Batches that wait beyond one a thread: no thread waits while the walk decodes a large tree, and
- * folders that are not yet published, which have to stay open, stay few. */
-#define BATCHES_MORE 4
+/* Batches that wait beyond one a thread: no thread waits while the walk decodes a large tree, there
+ * is mostly one of another folder to pick, and folders that are not yet published, which have to
+ * stay open, stay few. */
+#define BATCHES_MORE 6
 
 void
 restore_item_done(struct restore *r, struct restore_item *item)
@@ -20,20 +21,64 @@ restore_item_done(struct restore *r, struct restore_item *item)
 	entry_done(&item->entry);
 }
 
-static struct restore_batch *
-queue_take(struct restore *r)
+/* Is another thread writing into a folder of this batch?  A batch's inner folders are its alone. */
+static bool
+is_contended(const struct restore *r, const struct restore_batch *batch)
 {
-	struct restore_batch *batch;
+	const struct restore_folder *first = batch->items[0].folder;
+	const struct restore_folder *last = batch->items[batch->count - 1].folder;
+
+	for (unsigned i = 0; i < r->thread_count; i++) {
+		const struct restore_thread *thread = &r->threads[i];
+
+		if (thread->first == first || thread->last == first || thread->first == last ||
+		    thread->last == last)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The oldest batch whose folders no other thread is writing into, else the oldest: the file system
+ * makes one name at a time in a folder, so two threads in one mostly wait for each other.
+ */
+static struct restore_batch *
+queue_pick(struct restore *r)
+{
+	struct restore_batch *before = NULL, *batch = r->queue_first;
+
+	while (batch != NULL && is_contended(r, batch)) {
+		before = batch;
+		batch = batch->next;
+	}
+	if (batch == NULL) {
+		before = NULL;
+		batch = r->queue_first;
+	}
+	if (before != NULL)
+		before->next = batch->next;
+	else
+		r->queue_first = batch->next;
+	if (batch == r->queue_last)
+		r->queue_last = before;
+	r->queue_count--;
+	return batch;
+}
+
+static struct restore_batch *
+queue_take(struct restore_thread *thread)
+{
+	struct restore *r = thread->restore;
+	struct restore_batch *batch = NULL;
 
 	pthread_mutex_lock(&r->queue_lock);
+	thread->first = thread->last = NULL;
 	while (r->queue_first == NULL && !r->queue_closed)
 		pthread_cond_wait(&r->queue_filled, &r->queue_lock);
-	batch = r->queue_first;
-	if (batch != NULL) {
-		r->queue_first = batch->next;
-		if (r->queue_first == NULL)
-			r->queue_last = NULL;
-		r->queue_count--;
+	if (r->queue_first != NULL) {
+		batch = queue_pick(r);
+		thread->first = batch->items[0].folder;
+		thread->last = batch->items[batch->count - 1].folder;
 		pthread_cond_signal(&r->queue_emptied);
 	}
 	pthread_mutex_unlock(&r->queue_lock);
@@ -83,11 +128,11 @@ batch_work(struct restore *r, struct restore_batch *batch)
 static void *
 queue_thread(void *arg)
 {
-	struct restore *r = arg;
+	struct restore_thread *thread = arg;
 	struct restore_batch *batch;
 
-	while ((batch = queue_take(r)) != NULL)
-		batch_work(r, batch);
+	while ((batch = queue_take(thread)) != NULL)
+		batch_work(thread->restore, batch);
 	return NULL;
 }
 
@@ -101,11 +146,16 @@ restore_queue_start(struct restore *r, unsigned threads, restore_work_fn *work,
 	r->queue_closed = false;
 	r->threads = mem_calloc(threads, sizeof(*r->threads));
 	r->thread_count = 0;
+	pthread_mutex_lock(&r->queue_lock); /* those that run already look at the others */
 	while (r->thread_count < threads && code == 0) {
-		code = pthread_create(&r->threads[r->thread_count], NULL, queue_thread, r);
+		struct restore_thread *thread = &r->threads[r->thread_count];
+
+		thread->restore = r;
+		code = pthread_create(&thread->thread, NULL, queue_thread, thread);
 		if (code == 0)
 			r->thread_count++;
 	}
+	pthread_mutex_unlock(&r->queue_lock);
 	/* Fewer threads than asked for are slower, none is a failure. */
 	if (r->thread_count > 0)
 		return 0;
@@ -139,7 +189,7 @@ restore_queue_finish(struct restore *r)
 	pthread_cond_broadcast(&r->queue_filled);
 	pthread_mutex_unlock(&r->queue_lock);
 	for (unsigned i = 0; i < r->thread_count; i++)
-		pthread_join(r->threads[i], NULL);
+		pthread_join(r->threads[i].thread, NULL);
 	free(r->threads);
 	r->threads = NULL;
 	r->thread_count = 0;
