@@ -1,0 +1,206 @@
+#include "agent/tables/container.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "shared/mem.h"
+
+struct container {
+	const struct table *table;
+	container_sink_fn *sink;
+	void *arg;
+	unsigned *key;     /* expressions of the select list that are the key */
+	size_t key_count;
+	uint8_t sync[AVRO_SYNC_SIZE];
+	struct row_sum sum;
+	uint64_t bytes;
+	struct buffer block, frame;
+	uint64_t block_rows;
+};
+
+void
+container_sync(const char *schema, size_t len, uint8_t out[AVRO_SYNC_SIZE])
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(schema, len));
+	memcpy(out, canonical.digest, AVRO_SYNC_SIZE);
+}
+
+static char *
+schema_text(const struct table *table)
+{
+	json_t *schema = table_schema(table);
+	char *text = json_dumps(schema, JSON_COMPACT);
+
+	json_decref(schema);
+	return text;
+}
+
+struct container *
+container_begin(const struct table *table, container_sink_fn *sink, void *arg)
+{
+	struct container *container = MEM_NEW(struct container);
+	char *schema = schema_text(table);
+
+	container->table = table;
+	container->sink = sink;
+	container->arg = arg;
+	container_sync(schema, strlen(schema), container->sync);
+	free(schema);
+	container->key = mem_calloc(table->column_count + 1, sizeof(*container->key));
+	for (size_t i = 0; i < table->column_count; i++)
+		if (table->columns[i].in_key)
+			container->key[container->key_count++] = table->columns[i].select_at;
+	return container;
+}
+
+void
+container_free(struct container *container)
+{
+	if (container == NULL)
+		return;
+	buffer_done(&container->block);
+	buffer_done(&container->frame);
+	free(container->key);
+	free(container);
+}
+
+/* Avro's long: zigzag, then seven bits a byte. */
+static void
+put_long(struct buffer *out, int64_t value)
+{
+	buffer_put_signed(out, value);
+}
+
+static int
+end_block(struct container *container, struct error *err)
+{
+	struct buffer *frame = &container->frame;
+
+	if (container->block_rows == 0)
+		return 0;
+	buffer_clear(frame);
+	put_long(frame, (int64_t)container->block_rows);
+	put_long(frame, (int64_t)container->block.len);
+	container->bytes += frame->len + container->block.len + AVRO_SYNC_SIZE;
+	container->block_rows = 0;
+	if (container->sink(container->arg, frame->data, frame->len, err) != 0 ||
+	    container->sink(container->arg, container->block.data, container->block.len,
+	    err) != 0 || container->sink(container->arg, container->sync, AVRO_SYNC_SIZE,
+	    err) != 0)
+		return -1;
+	/* One huge row should not keep its memory for the rest of the table. */
+	if (container->block.cap > 8u * CONTAINER_BLOCK_MAX)
+		buffer_done(&container->block);
+	else
+		buffer_clear(&container->block);
+	return 0;
+}
+
+/*
+ * The hash of what identifies the row: its key, or all of it.  NULLs cannot be in a key, and each
+ * part is hashed with those before as its seed.
+ */
+static uint64_t
+key_hash(const struct container *container, const char *const *values, const unsigned long *lengths,
+    const uint8_t *row, size_t len)
+{
+	uint64_t hash = 0;
+
+	if (container->key_count == 0)
+		return XXH3_64bits(row, len);
+	for (size_t i = 0; i < container->key_count; i++) {
+		unsigned at = container->key[i];
+
+		hash = XXH3_64bits_withSeed(values[at] == NULL ? "" : values[at],
+		    values[at] == NULL ? 0 : lengths[at], hash);
+	}
+	return hash;
+}
+
+int
+container_row(struct container *container, const char *const *values, const unsigned long *lengths,
+    struct error *err)
+{
+	size_t before = container->block.len, len;
+	uint64_t hash;
+
+	if (encode_row(container->table, values, lengths, &container->block, err) != 0)
+		return -1;
+	len = container->block.len - before;
+	row_sum_add(&container->sum, container->block.data + before, len);
+	container->block_rows++;
+	/* A row of n bytes ends its block with a chance of n in the target, so blocks are as long
+	 * as the target on average, whatever the size of rows. */
+	hash = key_hash(container, values, lengths, container->block.data + before, len) >> 32;
+	if (len < CONTAINER_BLOCK_TARGET &&
+	    hash * CONTAINER_BLOCK_TARGET >= (uint64_t)len << 32 &&
+	    container->block.len < CONTAINER_BLOCK_MAX)
+		return 0;
+	return end_block(container, err);
+}
+
+int
+container_end(struct container *container, struct error *err)
+{
+	return end_block(container, err);
+}
+
+const struct row_sum *
+container_sum(const struct container *container)
+{
+	return &container->sum;
+}
+
+uint64_t
+container_bytes(const struct container *container)
+{
+	return container->bytes;
+}
+
+static void
+put_entry(struct buffer *out, const char *name, const char *value)
+{
+	put_long(out, (int64_t)strlen(name));
+	buffer_put_text(out, name);
+	put_long(out, (int64_t)strlen(value));
+	buffer_put_text(out, value);
+}
+
+void
+container_head(const struct table *table, const struct row_sum *sum, const char *server,
+    struct buffer *out)
+{
+	static const char *const kinds[] = { "table", "sequence", "view" };
+	json_t *triggers_json = table_triggers_json(table);
+	char *triggers = json_dumps(triggers_json, JSON_COMPACT);
+	char *schema = schema_text(table);
+	char rows[24], checksum[ROW_SUM_TEXT_SIZE];
+	uint8_t sync[AVRO_SYNC_SIZE];
+
+	/* Both as long as they can be, so that the head's length does not depend on them. */
+	snprintf(rows, sizeof(rows), "%020llu", (unsigned long long)sum->rows);
+	row_sum_text(sum, checksum);
+	buffer_put(out, AVRO_MAGIC, 4);
+	put_long(out, 11);
+	put_entry(out, "avro.schema", schema);
+	put_entry(out, "avro.codec", "null");
+	put_entry(out, CONTAINER_PREFIX "format", CONTAINER_FORMAT);
+	put_entry(out, CONTAINER_PREFIX "rows", rows);
+	put_entry(out, CONTAINER_PREFIX "checksum", checksum);
+	put_entry(out, CONTAINER_PREFIX "kind", kinds[table->kind]);
+	put_entry(out, CONTAINER_PREFIX "database", table->database);
+	put_entry(out, CONTAINER_PREFIX "table", table->name);
+	put_entry(out, CONTAINER_PREFIX "server", server);
+	put_entry(out, CONTAINER_PREFIX "create", table->create);
+	put_entry(out, CONTAINER_PREFIX "triggers", triggers);
+	put_long(out, 0);
+	container_sync(schema, strlen(schema), sync);
+	buffer_put(out, sync, AVRO_SYNC_SIZE);
+	free(schema);
+	free(triggers);
+	json_decref(triggers_json);
+}

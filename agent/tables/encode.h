@@ -1,0 +1,56 @@
+/*
+ * A row of the server's text protocol as Avro binary, by hand: this is what a backup's time goes
+ * into.
+ *
+ * The row's fields are those of table_select(); each column's carrier says what they become.
+ * Source: agent/tables/FORMAT.md, "Fields".
+ */
+#ifndef HOLDFAST_AGENT_TABLES_ENCODE_H
+#define HOLDFAST_AGENT_TABLES_ENCODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/tables/table.h"
+#include "shared/buffer.h"
+#include "shared/error.h"
+
+/*
+ * Append one row.  values and lengths: select_count of them, NULL for NULL.
+ * ERROR_DATABASE with the column's name: the server sent what its type does not allow.
+ */
+int encode_row(const struct table *table, const char *const *values, const unsigned long *lengths,
+    struct buffer *out, struct error *err);
+
+/*
+ * Which rows a file holds, whatever their order: two sums, modulo 2^64, over the halves of each
+ * row's XXH3 (128 bits, seed 0).  Sums of parts add up.
+ */
+struct row_sum {
+	uint64_t low, high, rows;
+};
+void row_sum_add(struct row_sum *sum, const void *row, size_t len);
+#define ROW_SUM_TEXT_SIZE 33
+void row_sum_text(const struct row_sum *sum, char out[ROW_SUM_TEXT_SIZE]);
+
+/* A DECIMAL's digits as Avro carries them: two's complement, big-endian, as short as possible.
+ * Returns how many bytes of out were used, 0 if text is no decimal of this scale. */
+#define DECIMAL_BYTES_MAX 28
+#define DECIMAL_DIGITS_MAX 65
+size_t decimal_encode(const char *text, size_t len, unsigned scale,
+    uint8_t out[DECIMAL_BYTES_MAX]);
+/* The inverse; len 1..DECIMAL_BYTES_MAX, scale at most DECIMAL_DIGITS_MAX. Returns the length of
+ * the text, 0 if the bytes are longer than any decimal. */
+#define DECIMAL_TEXT_SIZE 160
+size_t decimal_decode(const uint8_t *data, size_t len, unsigned scale,
+    char out[DECIMAL_TEXT_SIZE]);
+
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, years 0 to 9999. */
+int64_t days_of_date(unsigned year, unsigned month, unsigned day);
+void date_of_days(int64_t days, int *ret_year, unsigned *ret_month, unsigned *ret_day);
+
+/* The first day and the day after the last that a four-digit year has. */
+#define DAYS_MIN (-719528)
+#define DAYS_END 2932897
+
+#endif
