@@ -119,25 +119,68 @@ out:
 	return rc;
 }
 
-int
-snapshot_replace(struct repository *repo, struct snapshot *snapshot, struct error *err)
+static bool
+is_replacement(const struct snapshot *there, const struct snapshot *snapshot, const char *old)
 {
-	char old[SNAPSHOT_ID_TEXT_SIZE];
+	return there->sequence == snapshot->sequence && there->parent != NULL &&
+	    strcmp(there->parent, old) == 0 && there->root_count == snapshot->root_count &&
+	    (there->root_count == 0 || memcmp(there->roots, snapshot->roots,
+	    there->root_count * sizeof(*there->roots)) == 0);
+}
+
+/* 1 and the id of a replacement with the same content that an interrupted repair has left, 0, -1. */
+static int
+find_replacement(struct repository *repo, const struct snapshot *snapshot, const char *old,
+    char ret_id[SNAPSHOT_ID_TEXT_SIZE], struct error *err)
+{
+	struct snapshot **list;
+	size_t count;
+	int found = 0;
+
+	if (snapshot_list(repo, &list, &count, NULL, NULL, err) != 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (found == 0 && is_replacement(list[i], snapshot, old)) {
+			memcpy(ret_id, list[i]->id, SNAPSHOT_ID_TEXT_SIZE);
+			found = 1;
+		}
+		snapshot_free(list[i]);
+	}
+	free(list);
+	return found;
+}
+
+static int
+write_replacement(struct repository *repo, const struct snapshot *snapshot,
+    char ret_id[SNAPSHOT_ID_TEXT_SIZE], struct error *err)
+{
+	json_t *json = snapshot_to_json(snapshot);
 	struct object_id id;
-	json_t *json;
 	int rc;
 
-	memcpy(old, snapshot->id, sizeof(old));
-	json = snapshot_to_json(snapshot);
 	json_object_del(json, "id");
 	json_object_del(json, "pinned");
 	object_id_random(&id);
 	rc = sealed_json_write(repo, SNAPSHOT_FOLDER, SEAL_SNAPSHOT, &id, json, false, err);
 	json_decref(json);
-	if (rc != 0)
+	if (rc == 0)
+		object_id_text(&id, ret_id);
+	return rc;
+}
+
+int
+snapshot_replace(struct repository *repo, struct snapshot *snapshot, struct error *err)
+{
+	char old[SNAPSHOT_ID_TEXT_SIZE];
+	int there;
+
+	memcpy(old, snapshot->id, sizeof(old));
+	there = find_replacement(repo, snapshot, old, snapshot->id, err);
+	if (there < 0 ||
+	    (there == 0 && write_replacement(repo, snapshot, snapshot->id, err) != 0))
 		return -1;
-	object_id_text(&id, snapshot->id);
-	/* If interrupted here, both are there; whoever repairs finds the old one again. */
+	/* If interrupted here, both are there; the next repair finds the old one again, and its
+	 * replacement. */
 	if (snapshot->pinned && (snapshot_pin(repo, snapshot->id, true, err) != 0 ||
 	    snapshot_pin(repo, old, false, err) != 0))
 		return -1;
