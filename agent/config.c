@@ -81,7 +81,7 @@ static int
 refuse_unknown_variables(struct error *err)
 {
 	static const char *const prefixes[] = { "HOLDFAST_AGENT_", "HOLDFAST_REPOSITORY_",
-		"HOLDFAST_LOG_", "HOLDFAST_DATABASE_", "HOLDFAST_EXCHANGE_" };
+		"HOLDFAST_LIMITS_", "HOLDFAST_LOG_", "HOLDFAST_DATABASE_", "HOLDFAST_EXCHANGE_" };
 
 	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
 		size_t len = strcspn(*variable, "=");
@@ -194,6 +194,16 @@ check_listen(const struct config *config, const char *listen, struct error *err)
 }
 
 static int
+check_io(const struct config *config, struct error *err)
+{
+	if (text_is_word_of(config->io, CONFIG_IO_WORDS))
+		return 0;
+	error_set(err, ERROR_CONFIG, "%s: 'io' cannot be '%s'", source_of(config, "limits", "io"),
+	    config->io);
+	return error_hint(err, "it takes one of " CONFIG_IO_WORDS);
+}
+
+static int
 check_together(const struct config *config, struct error *err)
 {
 	if (check_absolute(config, "allow", config->allow, config->allow_count, err) != 0 ||
@@ -208,7 +218,7 @@ check_together(const struct config *config, struct error *err)
 	if ((config->tls_cert == NULL) != (config->tls_key == NULL))
 		return error_set(err, ERROR_CONFIG, "%s: 'tls_cert' and 'tls_key' need each other",
 		    source_of(config, "agent", config->tls_cert != NULL ? "tls_cert" : "tls_key"));
-	return config_check_servers(config, err);
+	return check_io(config, err) != 0 || config_check_servers(config, err) != 0 ? -1 : 0;
 }
 
 int

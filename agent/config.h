@@ -65,9 +65,18 @@ struct config {
 	bool exclude_caches, one_file_system;
 	uint64_t max_file_size; /* bytes; 0: no limit */
 	int64_t grace_s;
+	/* [limits] */
+	uint64_t limit_upload, limit_download, limit_read; /* bytes a second; 0: none */
+	uint64_t limit_files;   /* files a second; 0: none */
+	int64_t nice;
+	char *io;               /* a word of CONFIG_IO_WORDS */
 
 	char **sources;         /* where each setting came from, in the order of the table */
 };
+
+/* The words of [limits] io, from the highest rank to the lowest; separated as those of a run's
+ * arguments. */
+#define CONFIG_IO_WORDS "normal|low|idle"
 
 /* What came by flags; NULL where not given. */
 struct config_flags {

@@ -129,7 +129,20 @@
 	_("repository", "max_file_size", SIZE, max_file_size, "0", 0, INT64_MAX, "", \
 	    "leave out files larger than this; 0: no limit") \
 	_("repository", "grace", DURATION, grace_s, "24h", 0, 366 * 86400, "", \
-	    "how long prune keeps data that no snapshot needs before it is removed")
+	    "how long prune keeps data that no snapshot needs before it is removed") \
+	_("limits", "upload", SIZE, limit_upload, "0", 0, INT64_MAX, "", \
+	    "bytes a second that all runs together write to the repository; 0: no limit") \
+	_("limits", "download", SIZE, limit_download, "0", 0, INT64_MAX, "", \
+	    "bytes a second that all runs together read from the repository; 0: no limit") \
+	_("limits", "read", SIZE, limit_read, "0", 0, INT64_MAX, "", \
+	    "bytes a second that all runs together read of files to back up; 0: no limit") \
+	_("limits", "files", INTEGER, limit_files, "0", 0, 1000000000, "", \
+	    "files a second that all runs together open to back them up; 0: no limit") \
+	_("limits", "nice", INTEGER, nice, "0", 0, 19, "", \
+	    "how much the threads of a run step back from others for the processor") \
+	_("limits", "io", TEXT, io, "normal", 1, 16, "", \
+	    "how the threads of a run rank at the disk: normal, low, or idle: only when no other " \
+	    "wants it")
 /* clang-format on */
 
 #endif

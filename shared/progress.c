@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -136,6 +137,7 @@ progress_read(struct progress *progress, struct progress_view *ret)
 	ret->bytes = atomic_load(&progress->bytes);
 	ret->bytes_total = atomic_load(&progress->bytes_total);
 	ret->stored_bytes = atomic_load(&progress->stored_bytes);
+	ret->waited_ns = atomic_load(&progress->waited_ns);
 	ret->paused = atomic_load(&progress->paused);
 	pthread_mutex_lock(&progress->lock);
 	ret->losses = progress->losses.total;
@@ -175,4 +177,30 @@ progress_check(struct progress *progress, struct error *err)
 	if (atomic_load_explicit(&progress->cancelled, memory_order_relaxed))
 		return error_set(err, ERROR_CANCELLED, "cancelled by the operator");
 	return 0;
+}
+
+bool
+progress_wait_until(struct progress *progress, int64_t deadline_ns)
+{
+	const struct timespec until = { .tv_sec = deadline_ns / 1000000000,
+		.tv_nsec = deadline_ns % 1000000000 };
+	int64_t began_ns, ended_ns;
+	bool cancelled;
+
+	pthread_mutex_lock(&progress->lock);
+	began_ns = ended_ns = time_monotonic_ns();
+	while (!atomic_load(&progress->cancelled) && (atomic_load(&progress->paused) ||
+	    ended_ns < deadline_ns)) {
+		/* A pause and a cancel wake it. */
+		if (atomic_load(&progress->paused))
+			pthread_cond_wait(&progress->resumed, &progress->lock);
+		else
+			pthread_cond_clockwait(&progress->resumed, &progress->lock,
+			    CLOCK_MONOTONIC, &until);
+		ended_ns = time_monotonic_ns();
+	}
+	cancelled = atomic_load(&progress->cancelled);
+	pthread_mutex_unlock(&progress->lock);
+	atomic_fetch_add(&progress->waited_ns, (uint64_t)(ended_ns - began_ns));
+	return !cancelled;
 }

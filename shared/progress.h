@@ -38,6 +38,7 @@ struct progress {
 	atomic_uint_fast64_t bytes;     /* plain bytes worked through */
 	atomic_uint_fast64_t bytes_total; /* 0 while unknown */
 	atomic_uint_fast64_t stored_bytes; /* bytes written to the repository, or to the target */
+	atomic_uint_fast64_t waited_ns; /* for a limit, by all threads together */
 	atomic_bool cancelled;
 	pthread_mutex_t lock;
 	pthread_cond_t resumed;
@@ -50,7 +51,7 @@ struct progress {
 /* A copy of the moving parts, for showing. */
 struct progress_view {
 	const char *phase;
-	uint64_t files, files_total, bytes, bytes_total, stored_bytes;
+	uint64_t files, files_total, bytes, bytes_total, stored_bytes, waited_ns;
 	uint64_t losses, notes;
 	bool paused;
 	char path[4096];
@@ -77,5 +78,10 @@ void progress_pause(struct progress *progress, bool paused);
  * Cheap; call it for every file and every few megabytes.
  */
 int progress_check(struct progress *progress, struct error *err);
+/*
+ * Wait until CLOCK_MONOTONIC is there (nanoseconds), and as long as it is paused; true then.
+ * False, and at once, if it is cancelled.
+ */
+bool progress_wait_until(struct progress *progress, int64_t deadline_ns);
 
 #endif

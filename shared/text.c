@@ -380,12 +380,18 @@ time_now(void)
 }
 
 int64_t
-time_monotonic_ms(void)
+time_monotonic_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t
+time_monotonic_ms(void)
+{
+	return time_monotonic_ns() / 1000000;
 }
 
 static const char size_units[] = "KMGTPE";
@@ -513,4 +519,18 @@ duration_parse(const char *text, int64_t *ret_seconds, struct error *err)
 	}
 	error_set(err, ERROR_BAD_REQUEST, "'%s' is not a duration", text);
 	return error_hint(err, "write it as 90s, 15m, 26h, 7d or 2w");
+}
+
+bool
+text_is_word_of(const char *word, const char *words)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = words;; p++) {
+		if (strcspn(p, "|") == len && strncmp(p, word, len) == 0)
+			return true;
+		p += strcspn(p, "|");
+		if (*p == '\0')
+			return false;
+	}
 }

@@ -26,6 +26,8 @@ char *text_printable(const void *data, size_t len);
 /* The inverse of text_printable: \xNN and \\ back to bytes.  -1 on a broken escape. */
 int text_unprintable(const char *text, struct error *err, char **ret, size_t *ret_len);
 bool text_is_utf8(const void *data, size_t len);
+/* Whether word is one of words, as in "skip|newer". */
+bool text_is_word_of(const char *word, const char *words);
 
 /* "2026-11-21T23:05:00.123456789Z" with digits (0, 3, 6 or 9) of fraction. */
 #define TIME_TEXT_SIZE 40
@@ -37,6 +39,7 @@ void time_format(struct timespec t, int digits, char out[TIME_TEXT_SIZE]);
 int time_parse(const char *text, bool end_of_day, struct timespec *ret, struct error *err);
 struct timespec time_now(void);      /* CLOCK_REALTIME */
 int64_t time_monotonic_ms(void);     /* CLOCK_MONOTONIC */
+int64_t time_monotonic_ns(void);
 
 /* "1.5 GiB"; out takes 16 bytes. */
 void size_format(uint64_t bytes, char out[16]);

@@ -21,6 +21,7 @@ const struct option_spec backup_options[] = {
 	{ "level",           0, OPTION_VALUE, "N", "zstd's level, 1 to 19" },
 	{ "threads",         0, OPTION_VALUE, "N", "threads to work with; 0: one per core" },
 	{ "no-verify",       0, OPTION_FLAG,  NULL, "do not open data again before it is stored" },
+	LIMIT_OPTIONS,
 	{ "json",            0, OPTION_FLAG,  NULL, "print the result as JSON" },
 	{ .name = NULL }
 };

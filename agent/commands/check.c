@@ -10,6 +10,7 @@
 const struct option_spec check_options[] = {
 	{ "read-data", 0, OPTION_OPTIONAL, "N%",
 	  "read every stored byte too, or that of N per cent of the packs" },
+	LIMIT_OPTIONS,
 	{ "json",      0, OPTION_FLAG, NULL, "print the result as JSON" },
 	{ .name = NULL }
 };

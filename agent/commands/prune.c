@@ -18,6 +18,7 @@ const struct option_spec prune_options[] = {
 	{ "grace",        0, OPTION_VALUE, "DURATION",
 	  "remove data only after it was without use for so long" },
 	{ "dry-run",      0, OPTION_FLAG,  NULL, "tell what would be done" },
+	LIMIT_OPTIONS,
 	{ "json",         0, OPTION_FLAG,  NULL, "print the result as JSON" },
 	{ .name = NULL }
 };

@@ -19,6 +19,7 @@ const struct option_spec restore_options[] = {
 	{ "no-owner",      0, OPTION_FLAG,  NULL, "everything belongs to the restoring user" },
 	{ "numeric-owner", 0, OPTION_FLAG,  NULL, "owners by number and not by name" },
 	{ "threads",       0, OPTION_VALUE, "N", "threads to work with; 0: one per core" },
+	LIMIT_OPTIONS,
 	{ "json",          0, OPTION_FLAG,  NULL, "print the result as JSON" },
 	{ .name = NULL }
 };

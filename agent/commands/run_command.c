@@ -112,6 +112,26 @@ print_each(void *arg, enum restore_action action, const char *path)
 	progress_line_show(work->line);
 }
 
+/* Of LIMIT_OPTIONS, whatever was given. */
+static int
+add_limits(const struct session *session, json_t *arguments, struct error *err)
+{
+	json_t *limits = json_object();
+	int rc = -1;
+
+	run_text_argument(session, "limit-upload", limits, "upload");
+	run_text_argument(session, "limit-download", limits, "download");
+	run_text_argument(session, "limit-read", limits, "read");
+	run_text_argument(session, "limit-io", limits, "io");
+	if (run_number_argument(session, "limit-files", limits, "files", err) == 0 &&
+	    run_number_argument(session, "limit-nice", limits, "nice", err) == 0)
+		rc = 0;
+	if (rc == 0 && json_object_size(limits) > 0)
+		json_object_set(arguments, "limits", limits);
+	json_decref(limits);
+	return rc;
+}
+
 static int
 execute(struct work *work, struct error *err)
 {
@@ -121,7 +141,8 @@ execute(struct work *work, struct error *err)
 	int rc;
 
 	/* A slip in the usage is told before a passphrase is asked for. */
-	if (run_kind_check_form(work->command->kind, work->command->arguments, err) != 0 ||
+	if (add_limits(work->session, work->command->arguments, err) != 0 ||
+	    run_kind_check_form(work->command->kind, work->command->arguments, err) != 0 ||
 	    session_open_repository(work->session, err) != 0)
 		return -1;
 	context.repo = work->session->repo;
@@ -132,10 +153,12 @@ execute(struct work *work, struct error *err)
 		context.each = print_each;
 		context.arg = work;
 	}
+	context.limits = run_limits_new(work->session->config);
 	work->line = progress_line_start(&work->progress);
 	rc = run_kind_execute(work->command->kind, &context, arguments, &work->progress,
 	    &work->result, err);
 	progress_line_stop(work->line);
+	run_limits_free(context.limits);
 	json_decref(arguments);
 	return rc;
 }

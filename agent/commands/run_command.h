@@ -10,6 +10,18 @@
 #include "agent/commands/session.h"
 #include "agent/jobs/runs_kinds.h"
 
+/* Rows of a command's table of options: what holds it back.  run_command() understands them. */
+/* clang-format off */
+#define LIMIT_OPTIONS \
+	{ "limit-upload",   0, OPTION_VALUE, "SIZE", \
+	  "write so many bytes a second to the repository; 0: no limit" }, \
+	{ "limit-download", 0, OPTION_VALUE, "SIZE", "read so many from it" }, \
+	{ "limit-read",     0, OPTION_VALUE, "SIZE", "read so many from files to back up" }, \
+	{ "limit-files",    0, OPTION_VALUE, "N", "open so many files a second to back up" }, \
+	{ "limit-nice",     0, OPTION_VALUE, "N", "step back from others for the processor" }, \
+	{ "limit-io",       0, OPTION_VALUE, "RANK", "rank at the disk: " CONFIG_IO_WORDS }
+/* clang-format on */
+
 struct run_command {
 	enum run_kind kind;
 	json_t *arguments; /* borrowed */

@@ -180,6 +180,9 @@ run_backup(struct backup *backup, char *const *sources, size_t source_count,
 		goto out;
 	backup_take_losses(snapshot, backup->progress);
 	take_counts(snapshot, &backup->counts);
+	/* The last moment to be cancelled: what is published stays. */
+	if (progress_check(backup->progress, err) != 0)
+		goto out;
 	if (claim != NULL && backup_publish(backup->repo, claim, snapshot, err) != 0)
 		goto out;
 	rc = 0;

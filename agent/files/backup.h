@@ -14,6 +14,7 @@
 
 #include "agent/repository/repository.h"
 #include "agent/repository/snapshot.h"
+#include "shared/limiter.h"
 #include "shared/progress.h"
 
 struct backup_options {
@@ -33,6 +34,7 @@ struct backup_options {
 	const char *host;      /* NULL: gethostname() */
 	const char *const *tags;
 	size_t tag_count;
+	const struct limit *read_limit, *file_limit; /* bytes read, files opened; or NULL */
 };
 
 /*

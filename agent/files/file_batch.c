@@ -290,7 +290,8 @@ out:
 /* The data of an open file of at most BATCH_FILE_MAX bytes into buf; its extents one after the
  * other. */
 static int
-read_data(int fd, struct entry *entry, uint8_t *buf, size_t *ret_len, struct error *err)
+read_data(const struct backup *backup, int fd, struct entry *entry, uint8_t *buf,
+    size_t *ret_len, struct error *err)
 {
 	struct extent whole = { 0, entry->size };
 	const struct extent *extents = entry->sparse ? entry->extents : &whole;
@@ -301,6 +302,7 @@ read_data(int fd, struct entry *entry, uint8_t *buf, size_t *ret_len, struct err
 
 		if (entry->sparse && lseek(fd, (off_t)extents[i].offset, SEEK_SET) < 0)
 			return error_sys(err, ERROR_IO, errno, "could not seek");
+		limit_wait(backup->options->read_limit, extents[i].len);
 		n = read_full(fd, buf + done, (size_t)extents[i].len);
 		if (n < 0)
 			return error_sys(err, ERROR_IO, errno, "could not read it");
@@ -335,6 +337,7 @@ read_item(struct backup *backup, struct writer_worker *worker, struct batch_item
 	bool empty;
 	int fd = -1, rc;
 
+	limit_wait(backup->options->file_limit, 1);
 	rc = open_entry(backup, item->dir, entry, &fd, &err);
 	if (rc == 0) {
 		backup_note(backup, item->dir, entry->name, "vanished before it was read");
@@ -353,7 +356,7 @@ read_item(struct backup *backup, struct writer_worker *worker, struct batch_item
 		*buf_len = entry->size;
 	}
 	empty = entry->size == 0;
-	rc = empty ? 0 : read_data(fd, entry, *buf, &len, &err);
+	rc = empty ? 0 : read_data(backup, fd, entry, *buf, &len, &err);
 	if (rc == 0 && !empty)
 		note_change(backup, item->dir, fd, entry);
 	close(fd);
@@ -402,8 +405,12 @@ batch_run(struct writer_worker *worker, void *arg)
 
 	for (size_t i = 0; i < batch->count; i++) {
 		struct batch_item *item = &batch->items[i];
+		struct error stop = ERROR_INIT;
 		bool keep = false;
 
+		/* The walk may be over, or wait for us: it cannot tell. */
+		if (progress_check(batch->backup->progress, &stop) != 0)
+			writer_fail(batch->backup->writer, &stop);
 		if (!writer_has_failed(batch->backup->writer))
 			keep = read_item(batch->backup, worker, item, &buf, &buf_len);
 		tree_slot_finish(item->slot, keep);
@@ -449,6 +456,7 @@ stream_data(struct backup *backup, struct stream *stream, int fd, struct entry *
 	struct extent whole = { 0, entry->size };
 	const struct extent *extents = entry->sparse ? entry->extents : &whole;
 	size_t count = entry->sparse ? entry->extent_count : 1;
+	const struct limit *limit = backup->options->read_limit;
 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t left = extents[i].len;
@@ -462,7 +470,11 @@ stream_data(struct backup *backup, struct stream *stream, int fd, struct entry *
 
 			if (progress_check(backup->progress, err) != 0)
 				return -1;
-			n = read_full(fd, p, left < room ? (size_t)left : room);
+			if (left < room)
+				room = (size_t)left;
+			room = limit_piece(limit, room);
+			limit_wait(limit, room);
+			n = read_full(fd, p, room);
 			if (n < 0)
 				return error_sys(err, ERROR_IO, errno, "could not read it");
 			if (n == 0) {
@@ -490,8 +502,10 @@ file_stream(struct backup *backup, struct dir_handle *dir, struct tree_slot *slo
 	struct entry *entry = &slot->entry;
 	struct error err = ERROR_INIT;
 	struct stream *stream;
-	int fd = -1, rc = open_entry(backup, dir, entry, &fd, &err);
+	int fd = -1, rc;
 
+	limit_wait(backup->options->file_limit, 1);
+	rc = open_entry(backup, dir, entry, &fd, &err);
 	if (rc != 1) {
 		if (rc == 0)
 			backup_note(backup, dir, entry->name, "vanished before it was read");

@@ -55,15 +55,13 @@ check_text(const struct argument_spec *spec, const json_t *value, struct error *
 static int
 check_word(const struct argument_spec *spec, const json_t *value, struct error *err)
 {
-	const char *word, *p = spec->words;
-	size_t len;
+	const char *word;
 
 	if (check_text(spec, value, err) != 0)
 		return -1;
 	word = json_string_value(value);
-	for (len = strlen(word); p != NULL; p = strchr(p, '|') == NULL ? NULL : strchr(p, '|') + 1)
-		if (strcspn(p, "|") == len && strncmp(p, word, len) == 0)
-			return 0;
+	if (text_is_word_of(word, spec->words))
+		return 0;
 	error_set(err, ERROR_BAD_REQUEST, "'%s' cannot be '%.100s'", spec->name, word);
 	return error_hint(err, "it takes one of %s", spec->words);
 }

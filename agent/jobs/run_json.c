@@ -96,6 +96,13 @@ run_progress_json(struct run *run)
 	    (json_int_t)view->files_total, "bytes", (json_int_t)view->bytes, "bytes_total",
 	    (json_int_t)view->bytes_total, "stored_bytes", (json_int_t)view->stored_bytes, "rate",
 	    (json_int_t)run->rate, "path", text_json(view->path), "eta_s", eta);
+	if (run->limits != NULL) {
+		json_t *limits = json_copy(run->limits);
+
+		json_object_set_new(limits, "waited_ms",
+		    json_integer((json_int_t)(view->waited_ns / 1000000)));
+		json_object_set_new(json, "limits", limits);
+	}
 	free(view);
 	return json;
 }

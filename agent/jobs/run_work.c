@@ -285,7 +285,7 @@ static void
 execute(struct runs *runs, struct run *run)
 {
 	struct run_context context = { .config = runs->config, .repo = runs->repo, .run = run->id,
-		.rights = POLICY_REMOTE };
+		.rights = POLICY_REMOTE, .limits = runs->limits };
 	struct error err = ERROR_INIT;
 	const char *outcome;
 	bool losses;
@@ -338,6 +338,7 @@ worker_main(void *arg)
 		run->next_queued = NULL;
 		runs->queued_count--;
 		run->state = RUN_RUNNING;
+		run->limits = run_limits_json(runs->limits, POLICY_REMOTE, run->arguments);
 		run->started = time_now();
 		run->started_ms = time_monotonic_ms();
 		time_format(run->started, 3, run->started_text);

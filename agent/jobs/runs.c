@@ -40,6 +40,7 @@ run_free(struct run *run)
 	run_result_done(&run->result);
 	json_decref(run->final);
 	json_decref(run->arguments);
+	json_decref(run->limits);
 	free(run->command);
 	free(run->origin);
 	free(run);
@@ -75,6 +76,7 @@ runs_open(const struct config *config, struct repository *repo, struct actionlog
 	runs->config = config;
 	runs->repo = repo;
 	runs->log = log;
+	runs->limits = run_limits_new(config);
 	runs->queue_last = &runs->queue;
 	/* Numbers rise over restarts too, and stay exact in JSON (below 2^53). */
 	runs->event_number = (uint64_t)time_now().tv_sec * 1000000;
@@ -124,6 +126,7 @@ runs_close(struct runs *runs)
 		runs_unsubscribe(runs, runs->subscriptions);
 	free(runs->active);
 	runs_store_close(runs->store);
+	run_limits_free(runs->limits);
 	pthread_cond_destroy(&runs->tick);
 	pthread_cond_destroy(&runs->work);
 	pthread_mutex_destroy(&runs->events_lock);

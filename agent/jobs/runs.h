@@ -43,6 +43,7 @@ struct run_start {
 	 * check:   {"read_data": bool, "percent": 1..100}
 	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"},
 	 *           "dry_run", "grace", "rewrite_percent"}
+	 * all:     {"limits": {"upload", "download", "read", "files", "nice", "io"}}
 	 * Sizes are bytes or "64M", durations seconds or "7d".  A path to back up is taken as it
 	 * is; if nothing is there and it holds \xNN escapes (text_printable), they are decoded.
 	 * Unknown fields and wrong types are ERROR_BAD_REQUEST.  Borrowed.
@@ -75,7 +76,8 @@ int runs_start(struct runs *runs, const struct run_start *start, char ret_id[RUN
  * {"id", "kind", "state", "outcome": word or null, "arguments", "command", "origin", "queued",
  *  "started", "finished", "snapshot": id or null, "error": {"code", "message", "hint"} or null,
  *  "progress": {"phase", "files", "files_total", "bytes", "bytes_total", "stored_bytes", "rate",
- *               "path", "eta_s": seconds or null} or null,
+ *               "path", "eta_s": seconds or null,
+ *               "limits": {.., "waited_ms"} if something holds it back} or null,
  *  "losses": [{"path", "reason"}], "loss_total", "notes": [..], "note_total", "result": {..}}
  * id may be an unambiguous prefix of at least 4 digits.
  */

@@ -39,6 +39,7 @@ struct run {
 	enum run_state state;
 	json_t *arguments;
 	char *command, *origin;
+	json_t *limits;          /* what holds it back, once it runs; or NULL */
 	struct timespec queued, started;
 	char queued_text[TIME_TEXT_SIZE], started_text[TIME_TEXT_SIZE];
 	int64_t started_ms;      /* CLOCK_MONOTONIC */
@@ -74,6 +75,7 @@ struct runs {
 	struct repository *repo;
 	struct actionlog *log;
 	struct runs_store *store;
+	struct run_limits *limits;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;     /* the queue has something, or we stop */

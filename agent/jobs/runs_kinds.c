@@ -29,6 +29,7 @@ static const struct argument_spec backup_arguments[] = {
 	{ .name = "level",           .type = ARGUMENT_INTEGER, .min = 1, .max = 19 },
 	{ .name = "threads",         .type = ARGUMENT_INTEGER, .min = 0, .max = 256 },
 	{ .name = "verify",          .type = ARGUMENT_BOOL },
+	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
 
@@ -45,12 +46,14 @@ static const struct argument_spec restore_arguments[] = {
 	{ .name = "no_owner",        .type = ARGUMENT_BOOL },
 	{ .name = "numeric_owner",   .type = ARGUMENT_BOOL },
 	{ .name = "threads",         .type = ARGUMENT_INTEGER, .min = 0, .max = 256 },
+	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
 
 static const struct argument_spec check_arguments[] = {
 	{ .name = "read_data",       .type = ARGUMENT_BOOL },
 	{ .name = "percent",         .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
+	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
 
@@ -70,6 +73,7 @@ static const struct argument_spec prune_arguments[] = {
 	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
 	{ .name = "grace",           .type = ARGUMENT_DURATION, .max = 366LL * 86400 },
 	{ .name = "rewrite_percent", .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
+	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
 
@@ -77,6 +81,7 @@ static const struct argument_spec repair_arguments[] = {
 	{ .name = "what",            .type = ARGUMENT_WORD, .words = "index|snapshots" },
 	{ .name = "apply",           .type = ARGUMENT_BOOL },
 	{ .name = "read_data",       .type = ARGUMENT_BOOL },
+	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
 /* clang-format on */
@@ -220,6 +225,8 @@ backup_execute(const struct run_context *context, const json_t *arguments,
 		.no_verify = !argument_bool(arguments, "verify", config->verify),
 		.run = context->run,
 		.host = config->name,
+		.read_limit = &context->pace->limits[RATE_READ],
+		.file_limit = &context->pace->limits[RATE_FILES],
 	};
 	const char **excludes = NULL, **tags = NULL;
 	struct snapshot *snapshot = NULL;
@@ -585,11 +592,54 @@ run_kind_check(enum run_kind kind, const struct run_context *context, const json
 	return 0;
 }
 
+struct execution {
+	enum run_kind kind;
+	struct run_context context;
+	const json_t *arguments;
+	struct progress *progress;
+	struct run_result *result;
+};
+
+static int
+execute(void *arg, struct error *err)
+{
+	struct execution *execution = arg;
+
+	return kinds[execution->kind].execute(&execution->context, execution->arguments,
+	    execution->progress, execution->result, err);
+}
+
+/* What held it back, and how long its threads waited for that, all together. */
+static void
+add_limits(const struct execution *execution)
+{
+	const struct run_context *context = &execution->context;
+	json_t *limits = run_limits_json(context->limits, context->rights, execution->arguments);
+	uint64_t waited_ns = atomic_load(&execution->progress->waited_ns);
+
+	if (limits == NULL || execution->result->json == NULL) {
+		json_decref(limits);
+		return;
+	}
+	json_object_set_new(limits, "waited_ms", json_integer((json_int_t)(waited_ns / 1000000)));
+	json_object_set_new(execution->result->json, "limits", limits);
+}
+
 int
 run_kind_execute(enum run_kind kind, const struct run_context *context, const json_t *arguments,
     struct progress *progress, struct run_result *result, struct error *err)
 {
-	return kinds[kind].execute(context, arguments, progress, result, err);
+	struct execution execution = { kind, *context, arguments, progress, result };
+	struct run_pace pace;
+	int rc;
+
+	run_pace_begin(&pace, context->limits, context->rights, arguments, context->repo, progress);
+	execution.context.repo = pace.repo;
+	execution.context.pace = &pace;
+	rc = run_pace_execute(&pace, progress, execute, &execution, err);
+	run_pace_end(&pace);
+	add_limits(&execution);
+	return rc;
 }
 
 char *

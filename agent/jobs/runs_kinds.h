@@ -9,6 +9,7 @@
 
 #include "agent/files/restore.h"
 #include "agent/jobs/arguments.h"
+#include "agent/jobs/limits.h"
 #include "agent/jobs/policy.h"
 #include "agent/jobs/runs.h"
 #include "shared/progress.h"
@@ -35,6 +36,8 @@ struct run_context {
 	struct repository *repo;
 	const char *run;           /* id, or NULL before there is one */
 	enum policy_rights rights;
+	struct run_limits *limits; /* of the settings; NULL: none */
+	const struct run_pace *pace; /* while it is executed: what it works under */
 	/* Told of each entry that a restore makes or would make; may be NULL. */
 	void (*each)(void *arg, enum restore_action action, const char *path);
 	void *arg;

@@ -64,12 +64,18 @@ repository_new(struct storage *storage, struct keys *keys)
 }
 
 struct repository *
-repository_view(struct repository *repo)
+repository_through(struct repository *repo, struct storage *storage)
 {
-	struct repository *view = repository_new(repo->storage, repo->keys);
+	struct repository *view = repository_new(storage, repo->keys);
 
 	view->borrowed = true;
 	return view;
+}
+
+struct repository *
+repository_view(struct repository *repo)
+{
+	return repository_through(repo, repo->storage);
 }
 
 int

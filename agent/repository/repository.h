@@ -37,6 +37,9 @@ int repository_open(struct storage *storage, const char *passphrase, struct repo
 void repository_close(struct repository *repo);
 
 struct storage *repository_storage(struct repository *repo);
+/* The same repository through another storage that leads to the same objects, with an index of its
+ * own.  The storage stays the caller's; close this before it, and before repo. */
+struct repository *repository_through(struct repository *repo, struct storage *storage);
 /* Hexadecimal, 32 digits. */
 const char *repository_id_text(const struct repository *repo);
 

@@ -226,6 +226,64 @@ cancelling_wakes_a_paused_operation(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+struct until {
+	struct progress *progress;
+	int64_t deadline_ns;
+	atomic_bool released; /* set by the test before it lets the until go */
+	bool was_released, reached;
+};
+
+static void *
+until_main(void *arg)
+{
+	struct until *until = arg;
+
+	until->reached = progress_wait_until(until->progress, until->deadline_ns);
+	until->was_released = atomic_load(&until->released);
+	return NULL;
+}
+
+static void
+a_wait_is_over_at_its_time_and_not_before(void **state)
+{
+	int64_t deadline_ns = time_monotonic_ns() + 2000000;
+
+	assert_true(progress_wait_until(*state, 0));
+	assert_true(progress_wait_until(*state, deadline_ns));
+	assert_true(time_monotonic_ns() >= deadline_ns);
+}
+
+static void
+a_wait_for_ever_ends_when_it_is_cancelled(void **state)
+{
+	struct until until = { .progress = *state, .deadline_ns = INT64_MAX };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, until_main, &until), 0);
+	atomic_store(&until.released, true);
+	progress_cancel(*state);
+	pthread_join(thread, NULL);
+	assert_false(until.reached);
+	/* And what comes later does not even begin to wait. */
+	assert_false(progress_wait_until(*state, INT64_MAX));
+	assert_false(progress_wait_until(*state, 0));
+}
+
+static void
+a_wait_is_not_over_while_it_is_paused(void **state)
+{
+	struct until until = { .progress = *state, .deadline_ns = 0 };
+	pthread_t thread;
+
+	progress_pause(*state, true);
+	assert_int_equal(pthread_create(&thread, NULL, until_main, &until), 0);
+	atomic_store(&until.released, true);
+	progress_pause(*state, false);
+	pthread_join(thread, NULL);
+	assert_true(until.reached);
+	assert_true(until.was_released);
+}
+
 int
 main(void)
 {
@@ -239,6 +297,9 @@ main(void)
 		TEST(cancelling_ends_the_operation_for_good),
 		TEST(a_paused_operation_waits_until_it_is_resumed),
 		TEST(cancelling_wakes_a_paused_operation),
+		TEST(a_wait_is_over_at_its_time_and_not_before),
+		TEST(a_wait_for_ever_ends_when_it_is_cancelled),
+		TEST(a_wait_is_not_over_while_it_is_paused),
 	};
 
 	return cmocka_run_group_tests_name("progress", tests, NULL, NULL);
