@@ -162,7 +162,8 @@ run_backup(struct backup *backup, char *const *sources, size_t source_count,
 	int rc = -1;
 
 	if (!backup->options->dry_run && claim_take(backup->repo, CLAIM_SHARED, "backup",
-	    backup->options->run, BACKUP_CLAIM_WAIT_S, &claim, err) != 0)
+	    backup->options->run, BACKUP_CLAIM_WAIT_S, backup->progress, &claim,
+	    err) != 0)
 		return -1;
 	progress_phase(backup->progress, "scan");
 	/* Another source of this host may hold the same folders. */

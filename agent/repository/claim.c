@@ -26,10 +26,13 @@ struct claim {
 	bool ending;
 };
 
+/* A living holder has missed two refreshes by then. */
+#define STALE_AFTER_RESTART_S (2 * CLAIM_REFRESH_S)
+
 /* What tells this process from any other: machine, boot, process id space, process, start of the
  * process. */
 struct process_identity {
-	char machine[40], boot[40];
+	char host[256], machine[40], boot[40];
 	uint64_t pid_space;
 	int64_t pid;
 	uint64_t started; /* clock ticks since boot */
@@ -68,6 +71,8 @@ process_identity_self(struct process_identity *self)
 {
 	struct stat st;
 
+	memset(self, 0, sizeof(*self));
+	gethostname(self->host, sizeof(self->host) - 1);
 	read_line("/etc/machine-id", self->machine, sizeof(self->machine));
 	read_line("/proc/sys/kernel/random/boot_id", self->boot, sizeof(self->boot));
 	/* A container or a rescue system may have no id; it is known until it is started anew. */
@@ -90,44 +95,57 @@ static json_t *
 claim_json(enum claim_kind kind, const char *purpose, const char *run)
 {
 	struct process_identity self;
-	char host[256] = "", now[TIME_TEXT_SIZE];
+	char now[TIME_TEXT_SIZE];
 
 	process_identity_self(&self);
-	gethostname(host, sizeof(host) - 1);
 	time_format(time_now(), 3, now);
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s*, s:s, s:s}",
-	    "kind", kind == CLAIM_EXCLUSIVE ? "exclusive" : "shared", "host", host,
-	    "machine", self.machine, "boot", self.boot, "pid_space", (json_int_t)self.pid_space,
+	    "kind", kind == CLAIM_EXCLUSIVE ? "exclusive" : "shared", "host",
+	    self.host, "machine", self.machine, "boot", self.boot, "pid_space", (json_int_t)self.pid_space,
 	    "pid", (json_int_t)self.pid, "started", (json_int_t)self.started,
 	    "purpose", purpose, "run", run, "since", now, "refreshed", now);
 }
 
-/* Whether the holder of somebody's claim may still be at work. */
+/* Whether a claim's text is the same as ours, and says something. */
+static bool
+same_text(const json_t *claim, const char *key, const char *own)
+{
+	return own[0] != '\0' && strcmp(own, get_text(claim, key)) == 0;
+}
+
+/*
+ * Whether the holder of somebody's claim may still be at work.
+ *
+ * Only of a process beside this one, under the same kernel, can be known whether it lives. A
+ * machine's id tells little: clones share it, and even its name; nor does its name alone, which
+ * may be given to another machine or change while it runs.
+ */
 static bool
 is_live(const json_t *claim)
 {
 	struct process_identity self;
 	struct timespec refreshed;
 	struct error err;
-	int64_t pid = json_integer_value(json_object_get(claim, "pid"));
+	int64_t pid = json_integer_value(json_object_get(claim, "pid")), stale_s = CLAIM_STALE_S;
 	uint64_t space = (uint64_t)json_integer_value(json_object_get(claim, "pid_space"));
 
 	process_identity_self(&self);
-	if (self.machine[0] != '\0' && strcmp(self.machine, get_text(claim, "machine")) == 0) {
-		if (strcmp(self.boot, get_text(claim, "boot")) != 0)
-			return false; /* this machine was started anew since */
-		if (space == self.pid_space) {
+	if (same_text(claim, "host", self.host)) {
+		if (same_text(claim, "boot", self.boot) && space == self.pid_space) {
 			if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
 				return false;
 			return process_started(pid) ==
 			    (uint64_t)json_integer_value(json_object_get(claim, "started"));
 		}
+		/* This machine before it was started anew, most likely; or a clone of it. */
+		if (same_text(claim, "machine", self.machine) &&
+		    !same_text(claim, "boot", self.boot))
+			stale_s = STALE_AFTER_RESTART_S;
 	}
-	/* Another machine or container: only the clock can tell. A time in the future counts as
-	 * fresh. */
+	/* Only the clock can tell. A time in the future counts as fresh. */
 	if (time_parse(get_text(claim, "refreshed"), false, &refreshed, &err) != 0)
 		return true;
-	return time_now().tv_sec - refreshed.tv_sec < CLAIM_STALE_S;
+	return time_now().tv_sec - refreshed.tv_sec < stale_s;
 }
 
 /* Calls each() for every claim of others that is live; removes those that are not. */
@@ -279,7 +297,7 @@ claim_free(struct claim *claim)
 
 int
 claim_take(struct repository *repo, enum claim_kind kind, const char *purpose, const char *run,
-    unsigned wait_s, struct claim **ret, struct error *err)
+    unsigned wait_s, struct progress *progress, struct claim **ret, struct error *err)
 {
 	struct claim *claim = MEM_NEW(struct claim);
 	int64_t until = time_monotonic_ms() + (int64_t)wait_s * 1000;
@@ -298,7 +316,8 @@ claim_take(struct repository *repo, enum claim_kind kind, const char *purpose, c
 		/* Uneven pauses, so that two who met do not meet again and again. */
 		struct timespec pause = { 0, 100000000 + (claim->id.bytes[0] << 20) };
 
-		if (try_claim(claim, kind, &conflict, err) != 0)
+		if ((progress != NULL && progress_check(progress, err) != 0) ||
+		    try_claim(claim, kind, &conflict, err) != 0)
 			goto fail;
 		if (!conflict.found)
 			break;

@@ -3,8 +3,8 @@
  *
  * A backup holds a shared claim for its run, the deleting phase of prune an exclusive one.
  * Reading needs none. A claim is a small sealed object that names host, process and run,
- * refreshed from time to time. It heals: one whose process is gone (same machine: looked up;
- * another machine: not refreshed for CLAIM_STALE_S) is removed by whoever meets it. A holder that
+ * refreshed from time to time. It heals: one whose process is gone (beside this one: looked up;
+ * elsewhere: not refreshed for CLAIM_STALE_S) is removed by whoever meets it. A holder that
  * was stopped for so long that its claim was removed notices in claim_check(), which is called
  * before anything is published.
  * Source: agent/repository/FORMAT.md, "Claim".
@@ -16,6 +16,7 @@
 
 #include "agent/repository/repository.h"
 #include "shared/error.h"
+#include "shared/progress.h"
 
 #define CLAIM_REFRESH_S 300
 #define CLAIM_STALE_S 3600
@@ -28,9 +29,10 @@ struct claim;
  *   purpose  "backup", "prune"; shown to whoever is kept waiting
  *   run      id of the run, or NULL
  *   wait_s   how long to wait for others before ERROR_CLAIMED, whose message names the holder
+ *   progress ends the waiting with ERROR_CANCELLED once it is cancelled; may be NULL
  */
 int claim_take(struct repository *repo, enum claim_kind kind, const char *purpose, const char *run,
-    unsigned wait_s, struct claim **ret, struct error *err);
+    unsigned wait_s, struct progress *progress, struct claim **ret, struct error *err);
 /* ERROR_CLAIM_LOST if the claim is no longer there. */
 int claim_check(struct claim *claim, struct error *err);
 void claim_release(struct claim *claim);

@@ -331,8 +331,8 @@ delete_phase(struct prune *prune, struct error *err)
 	rc = 0;
 	if (!due || prune->options->dry_run)
 		goto out;
-	if (claim_take(prune->repo, CLAIM_EXCLUSIVE, "prune", NULL, EXCLUSIVE_WAIT_S, &claim,
-	    &busy) != 0) {
+	if (claim_take(prune->repo, CLAIM_EXCLUSIVE, "prune", NULL, EXCLUSIVE_WAIT_S,
+	    prune->progress, &claim, &busy) != 0) {
 		if (busy.code != ERROR_CLAIMED) {
 			*err = busy;
 			rc = -1;
@@ -536,7 +536,8 @@ prune_run(struct repository *repo, const struct prune_options *options,
 		goto out;
 	/* Rewriting stores, so it holds the claim that storing needs. */
 	if (!options->dry_run &&
-	    claim_take(prune.repo, CLAIM_SHARED, "prune", NULL, SHARED_WAIT_S, &claim, err) != 0)
+	    claim_take(prune.repo, CLAIM_SHARED, "prune", NULL, SHARED_WAIT_S, progress, &claim,
+	    err) != 0)
 		goto out;
 	if (mark_phase(&prune, err) != 0)
 		goto out;

@@ -138,8 +138,8 @@ repair_index(struct repository *repo, bool apply, struct progress *progress,
 	*result = (struct repair_result){ .unreadable = json_array(), .snapshots = json_array() };
 	progress_phase(progress, "index");
 	/* Exclusive: a backup would index its packs while their older index files are removed. */
-	if (apply && claim_take(repo, CLAIM_EXCLUSIVE, "repair", NULL, CLAIM_WAIT_S, &claim,
-	    err) != 0)
+	if (apply && claim_take(repo, CLAIM_EXCLUSIVE, "repair", NULL, CLAIM_WAIT_S, progress,
+	    &claim, err) != 0)
 		goto out;
 	if (object_names_read(repo->storage, "index", &old, err) != 0 ||
 	    object_names_read(repo->storage, "packs", &packs, err) != 0 ||
@@ -469,8 +469,8 @@ repair_snapshots(struct repository *repo, bool apply, bool read_data,
 	repair.scan.problem = count_loss;
 	repair.scan.unusable = blob_unusable;
 	repair.scan.arg = &repair;
-	if (apply && claim_take(repo, CLAIM_SHARED, "repair", NULL, CLAIM_WAIT_S, &claim,
-	    err) != 0)
+	if (apply && claim_take(repo, CLAIM_SHARED, "repair", NULL, CLAIM_WAIT_S, progress,
+	    &claim, err) != 0)
 		goto out;
 	if (check_find_bad(&repair.check, err) != 0 ||
 	    avoid_bad_packs(&repair, err) != 0 ||

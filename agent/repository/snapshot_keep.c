@@ -323,7 +323,7 @@ snapshot_recall(struct repository *repo, const char *name, char ret_id[SNAPSHOT_
 	int rc = -1;
 
 	/* The claim keeps a prune from removing what was just seen to be there. */
-	if (claim_take(repo, CLAIM_SHARED, "recall", NULL, CLAIM_WAIT_S, &claim, err) != 0)
+	if (claim_take(repo, CLAIM_SHARED, "recall", NULL, CLAIM_WAIT_S, NULL, &claim, err) != 0)
 		return -1;
 	if (find_in_trash(repo, name, &id, err) != 0 ||
 	    read_trash(repo, &id, &trashed, &snapshot, err) != 0 ||

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -54,7 +55,7 @@ take(struct fixture *f, enum claim_kind kind)
 	struct error err = ERROR_INIT;
 	struct claim *claim = NULL;
 
-	if (claim_take(f->repo, kind, "backup", "run-7", 0, &claim, &err) != 0)
+	if (claim_take(f->repo, kind, "backup", "run-7", 0, NULL, &claim, &err) != 0)
 		fail_msg("%s", err.message);
 	return claim;
 }
@@ -65,7 +66,7 @@ assert_refused(struct fixture *f, enum claim_kind kind, const char *beginning)
 	struct error err = ERROR_INIT;
 	struct claim *claim = NULL;
 
-	assert_int_equal(claim_take(f->repo, kind, "prune", NULL, 0, &claim, &err), -1);
+	assert_int_equal(claim_take(f->repo, kind, "prune", NULL, 0, NULL, &claim, &err), -1);
 	assert_int_equal(err.code, ERROR_CLAIMED);
 	assert_memory_equal(err.message, beginning, strlen(beginning));
 	assert_string_equal(err.hint, "try again when that has ended");
@@ -146,7 +147,7 @@ the_claim_of_a_process_that_died_heals(void **state)
 	if (pid == 0) {
 		struct error err = ERROR_INIT;
 
-		_exit(claim_take(f->repo, CLAIM_EXCLUSIVE, "prune", NULL, 0, &claim, &err) == 0 ?
+		_exit(claim_take(f->repo, CLAIM_EXCLUSIVE, "prune", NULL, 0, NULL, &claim, &err) == 0 ?
 		    0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -157,9 +158,10 @@ the_claim_of_a_process_that_died_heals(void **state)
 	claim_release(claim);
 }
 
-/* A claim as another process wrote it, with one member changed. */
+/* A claim as another process wrote it, with two members changed. */
 static void
-forge(struct fixture *f, const char *key, json_t *value, int64_t refreshed_ago_s)
+forge_two(struct fixture *f, const char *key, json_t *value, const char *other_key,
+    json_t *other_value, int64_t refreshed_ago_s)
 {
 	struct claim *own = take(f, CLAIM_EXCLUSIVE);
 	struct object_names names;
@@ -179,10 +181,26 @@ forge(struct fixture *f, const char *key, json_t *value, int64_t refreshed_ago_s
 	time_format(refreshed, 3, text);
 	json_object_set_new(json, "refreshed", json_string(text));
 	json_object_set_new(json, key, value);
+	json_object_set_new(json, other_key, other_value);
 	object_id_random(&id);
 	assert_int_equal(sealed_json_write(f->repo, "claims", SEAL_CLAIM, &id, json, false, &err),
 	    0);
 	json_decref(json);
+}
+
+static void
+forge(struct fixture *f, const char *key, json_t *value, int64_t refreshed_ago_s)
+{
+	forge_two(f, key, value, "run", json_string("run-8"), refreshed_ago_s);
+}
+
+static void
+remove_claims(struct fixture *f)
+{
+	char *command = mem_printf("rm '%s'/*", f->claims);
+
+	assert_int_equal(system(command), 0);
+	free(command);
 }
 
 static void
@@ -197,14 +215,47 @@ a_claim_of_this_machine_heals_by_looking_for_its_process(void **state)
 {
 	struct fixture *f = *state;
 
-	/* Before the last start of the machine; a number that was given out again. */
-	forge(f, "boot", json_string("another boot"), 0);
-	assert_healed(f);
+	/* A process id that was given out again; one that nobody has. */
 	forge(f, "started", json_integer(1), 0);
+	assert_healed(f);
+	forge(f, "pid", json_integer(INT32_MAX), 0);
 	assert_healed(f);
 	/* This very process lives, however long ago it wrote. */
 	forge(f, "purpose", json_string("prune"), 10 * CLAIM_STALE_S);
 	assert_refused(f, CLAIM_SHARED, "the repository is in use: prune");
+}
+
+/* Clones share the machine's id, and mostly its name. */
+static void
+a_claim_from_another_boot_heals_when_two_refreshes_are_missing(void **state)
+{
+	struct fixture *f = *state;
+
+	forge(f, "boot", json_string("another boot"), 2 * CLAIM_REFRESH_S + 60);
+	assert_healed(f);
+	forge(f, "boot", json_string("another boot"), 2 * CLAIM_REFRESH_S - 60);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+}
+
+/* A clone with a name of its own, or this machine under its former name. */
+static void
+under_another_name_only_the_clock_tells(void **state)
+{
+	struct fixture *f = *state;
+
+	/* A process of that id does not live here, but may live there. */
+	forge_two(f, "host", json_string("another-name"), "pid", json_integer(INT32_MAX),
+	    CLAIM_STALE_S - 60);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup on host "
+	    "'another-name'");
+	remove_claims(f);
+	forge_two(f, "host", json_string("another-name"), "boot", json_string("another boot"),
+	    CLAIM_STALE_S - 60);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup on host "
+	    "'another-name'");
+	remove_claims(f);
+	forge(f, "host", json_string("another-name"), CLAIM_STALE_S + 60);
+	assert_healed(f);
 }
 
 static void
@@ -212,9 +263,11 @@ a_claim_of_another_machine_heals_when_it_is_stale(void **state)
 {
 	struct fixture *f = *state;
 
-	forge(f, "machine", json_string("another machine"), CLAIM_STALE_S + 60);
+	forge_two(f, "machine", json_string("another machine"), "boot",
+	    json_string("another boot"), CLAIM_STALE_S + 60);
 	assert_healed(f);
-	forge(f, "machine", json_string("another machine"), CLAIM_STALE_S - 60);
+	forge_two(f, "machine", json_string("another machine"), "boot",
+	    json_string("another boot"), CLAIM_STALE_S - 60);
 	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
 	assert_int_equal(test_folder_count(f->claims), 1);
 }
@@ -224,7 +277,8 @@ a_claim_from_the_future_counts_as_fresh(void **state)
 {
 	struct fixture *f = *state;
 
-	forge(f, "machine", json_string("another machine"), -10 * CLAIM_STALE_S);
+	forge_two(f, "machine", json_string("another machine"), "boot",
+	    json_string("another boot"), -10 * CLAIM_STALE_S);
 	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
 }
 
@@ -251,6 +305,36 @@ a_damaged_claim_claims_nothing(void **state)
 	free(path);
 }
 
+static void *
+cancel_soon(void *arg)
+{
+	const struct timespec pause = { 0, 50000000 };
+
+	nanosleep(&pause, NULL);
+	progress_cancel(arg);
+	return NULL;
+}
+
+static void
+waiting_for_others_ends_when_the_run_is_cancelled(void **state)
+{
+	struct fixture *f = *state;
+	struct claim *prune = take(f, CLAIM_EXCLUSIVE), *claim = NULL;
+	struct error err = ERROR_INIT;
+	struct progress progress;
+	pthread_t canceller;
+
+	progress_init(&progress);
+	assert_int_equal(pthread_create(&canceller, NULL, cancel_soon, &progress), 0);
+	assert_int_equal(claim_take(f->repo, CLAIM_SHARED, "backup", NULL, 3600, &progress, &claim,
+	    &err), -1);
+	assert_int_equal(err.code, ERROR_CANCELLED);
+	assert_int_equal(pthread_join(canceller, NULL), 0);
+	assert_int_equal(test_folder_count(f->claims), 1);
+	claim_release(prune);
+	progress_done(&progress);
+}
+
 int
 main(void)
 {
@@ -261,10 +345,13 @@ main(void)
 		CASE(a_claim_that_was_taken_away_is_noticed),
 		CASE(the_claim_of_a_process_that_died_heals),
 		CASE(a_claim_of_this_machine_heals_by_looking_for_its_process),
+		CASE(a_claim_from_another_boot_heals_when_two_refreshes_are_missing),
+		CASE(under_another_name_only_the_clock_tells),
 		CASE(a_claim_of_another_machine_heals_when_it_is_stale),
 		CASE(a_claim_from_the_future_counts_as_fresh),
 		CASE(in_another_container_of_this_machine_the_clock_tells),
 		CASE(a_damaged_claim_claims_nothing),
+		CASE(waiting_for_others_ends_when_the_run_is_cancelled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -415,7 +415,7 @@ beside_a_running_backup_nothing_is_removed(void **state)
 
 	two_snapshots(f, &first, &second);
 	packs = count_packs(f);
-	assert_int_equal(claim_take(f->repo, CLAIM_SHARED, "backup", NULL, 0, &claim, &err), 0);
+	assert_int_equal(claim_take(f->repo, CLAIM_SHARED, "backup", NULL, 0, NULL, &claim, &err), 0);
 	progress_init(&progress);
 	assert_int_equal(prune_run(f->repo, &options, &progress, &result, &err), 0);
 	assert_int_equal(result.packs_removed, 0);
