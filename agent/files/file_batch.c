@@ -470,6 +470,9 @@ stream_data(struct backup *backup, struct stream *stream, int fd, struct entry *
 
 			if (progress_check(backup->progress, err) != 0)
 				return -1;
+			/* The rest would be read for nothing. */
+			if (writer_has_failed(backup->writer))
+				return error_set(err, ERROR_CANCELLED, "the backup has failed");
 			if (left < room)
 				room = (size_t)left;
 			room = limit_piece(limit, room);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/files/backup.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
 #include "tests/lib/trial.h"
@@ -427,6 +428,67 @@ a_writer_that_lost_its_claim_publishes_nothing(void **state)
 	try_standstill(*state, "snapshots/", FAULT_COMMIT);
 }
 
+/* Whoever cancels a backup finds no snapshot of it, unless it was published already. */
+struct cancelling {
+	struct progress progress;
+	const char *at;
+	enum fault_operation operation;
+	bool done;
+};
+
+static void
+cancel_there(void *arg, enum fault_operation operation, const char *name)
+{
+	struct cancelling *cancelling = arg;
+
+	if (cancelling->done || operation != cancelling->operation ||
+	    strncmp(name, cancelling->at, strlen(cancelling->at)) != 0)
+		return;
+	cancelling->done = true;
+	progress_cancel(&cancelling->progress);
+}
+
+static void
+try_cancel(const struct trial *t, const char *at, enum fault_operation operation)
+{
+	const char *source = t->source;
+	struct backup_options options = { .paths = &source, .path_count = 1, .threads = 2,
+		.host = "test" };
+	struct cancelling cancelling = { .at = at, .operation = operation };
+	struct snapshot *snapshot = NULL;
+	struct fault_control control;
+	struct error err = ERROR_INIT;
+	struct repository *repo;
+
+	trial_begin(t, t->one);
+	progress_init(&cancelling.progress);
+	fault_control_init(&control);
+	control.before = cancel_there;
+	control.arg = &cancelling;
+	repo = test_repository_open(t->work, &control, &err);
+	assert_non_null(repo);
+	if (files_backup(repo, &options, &cancelling.progress, &snapshot, &err) == 0)
+		fail_msg("cancelled at '%s', and published", at);
+	assert_int_equal(err.code, ERROR_CANCELLED);
+	assert_true(cancelling.done);
+	repository_close(repo);
+	fault_control_done(&control);
+	progress_done(&cancelling.progress);
+	assert_int_equal(trial_assert_sound(t, test_passphrase(), at), 1);
+	trial_assert_goes_on(t, at);
+	trial_end(t);
+}
+
+static void
+a_backup_that_is_cancelled_after_its_walk_publishes_nothing(void **state)
+{
+	try_cancel(*state, "claims/", FAULT_BEGIN);
+	try_cancel(*state, "packs/", FAULT_BEGIN);
+	try_cancel(*state, "packs/", FAULT_COMMIT);
+	try_cancel(*state, "index/", FAULT_BEGIN);
+	try_cancel(*state, "index/", FAULT_COMMIT);
+}
+
 /* A snapshot as a writer with a wrong clock would have published it. */
 static void
 publish_at(struct repository *repo, long clock_error_s, char ret_id[SNAPSHOT_ID_TEXT_SIZE])
@@ -492,6 +554,7 @@ main(void)
 		cmocka_unit_test(what_a_dead_writer_left_behind_is_swept_by_a_later_one),
 		cmocka_unit_test(writers_at_once_each_store_a_whole_snapshot),
 		cmocka_unit_test(a_writer_that_lost_its_claim_publishes_nothing),
+		cmocka_unit_test(a_backup_that_is_cancelled_after_its_walk_publishes_nothing),
 		cmocka_unit_test(a_wrong_clock_does_not_change_the_order_of_snapshots),
 	};
 	const struct CMUnitTest small_tests[] = {
