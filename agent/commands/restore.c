@@ -18,6 +18,8 @@ const struct option_spec restore_options[] = {
 	{ "set-id",        0, OPTION_FLAG,  NULL, "keep set-ID bits and file capabilities" },
 	{ "no-owner",      0, OPTION_FLAG,  NULL, "everything belongs to the restoring user" },
 	{ "numeric-owner", 0, OPTION_FLAG,  NULL, "owners by number and not by name" },
+	{ "no-sync",       0, OPTION_FLAG,  NULL,
+	  "end when all is written, without waiting for the disk" },
 	{ "threads",       0, OPTION_VALUE, "N", "threads to work with; 0: one per core" },
 	LIMIT_OPTIONS,
 	{ "json",          0, OPTION_FLAG,  NULL, "print the result as JSON" },
@@ -96,6 +98,7 @@ restore_main(struct session *session, struct error *err)
 	run_flag_argument(session, "set-id", command.arguments, "set_id", true);
 	run_flag_argument(session, "no-owner", command.arguments, "no_owner", true);
 	run_flag_argument(session, "numeric-owner", command.arguments, "numeric_owner", true);
+	run_flag_argument(session, "no-sync", command.arguments, "no_sync", true);
 	/* A dry run lists what it would do; a restore of many files would drown its losses. */
 	if (option_given(&session->line, "dry-run"))
 		command.each = print_each;

@@ -39,7 +39,7 @@ struct run_start {
 	 *           "threads", "verify"}
 	 * restore: {"snapshot": ID, "target": DIR, "paths": [..], "strip",
 	 *           "conflict": "skip|newer|overwrite|side-copy", "dry_run", "verify", "set_id",
-	 *           "no_owner", "numeric_owner", "threads"}
+	 *           "no_owner", "numeric_owner", "no_sync", "threads"}
 	 * check:   {"read_data": bool, "percent": 1..100}
 	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"},
 	 *           "dry_run", "grace", "rewrite_percent"}

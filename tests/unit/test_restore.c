@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,21 @@
 #include "agent/files/restore.h"
 #include "shared/mem.h"
 #include "tests/lib/test_repository.h"
+
+/* Takes libc's place: how often the disk was waited for, and whether that fails. */
+static struct {
+	unsigned count;
+	bool fails;
+} sync_calls;
+
+int
+syncfs(int fd)
+{
+	(void)fd;
+	sync_calls.count++;
+	errno = EIO;
+	return sync_calls.fails ? -1 : 0;
+}
 
 struct fixture {
 	char *folder, *source, *target;
@@ -32,6 +48,7 @@ setup(void **state)
 	struct fixture *f = MEM_NEW(struct fixture);
 	char *path;
 
+	memset(&sync_calls, 0, sizeof(sync_calls));
 	f->folder = test_folder_new();
 	f->source = test_path(f->folder, "source");
 	f->target = test_path(f->folder, "target");
@@ -288,6 +305,23 @@ new_target_is_for_its_owner_only(void **state)
 	free(deep);
 }
 
+static void
+disk_is_waited_for_unless_told_otherwise(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(restore(f), 0);
+	assert_int_equal(sync_calls.count, 1);
+	f->options.no_sync = true;
+	assert_int_equal(restore(f), 0);
+	assert_int_equal(sync_calls.count, 1);
+	sync_calls.fails = true;
+	f->options.no_sync = false;
+	assert_int_equal(restore(f), -1);
+	assert_int_equal(f->err.code, ERROR_IO);
+	assert_non_null(strstr(f->err.message, "could not write the restored files to disk"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -305,6 +339,7 @@ main(void)
 		TEST(verify_finds_what_was_changed_after_it_was_written),
 		TEST(target_that_is_a_file_is_refused),
 		TEST(new_target_is_for_its_owner_only),
+		TEST(disk_is_waited_for_unless_told_otherwise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
