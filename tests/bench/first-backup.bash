@@ -1,15 +1,14 @@
-# shellcheck shell=bash disable=SC2154 # variables of run, lib.bash and programs.bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of run, lib.bash and programs.bash
 #
 # The first backup into an empty repository.  Leaves the last round's repositories for the measures
 # that follow.
 
 first_backup_rounds() {
-	local rounds=$1 measure=$2 round program
-	for ((round = 0; round < rounds; round++)); do
+	local count=$1 measure=$2 round program
+	for ((round = 0; round < count; round++)); do
 		while read -r program; do
-			repository_remove "$program"
-			"${program}_init" "$(repository_of "$program")" >"$work/output" 2>&1 \
-				</dev/null || { cat "$work/output" >&2 && exit 1; }
+			repository_make "$program"
+			warm "$source_folder"
 			measure_run "$measure" "$program" "${program}_backup" \
 				"$(repository_of "$program")" "$source_folder"
 		done < <(in_turn "$round" "${programs[@]}")
@@ -22,7 +21,7 @@ need_repositories() {
 }
 
 measure_first_backup() {
-	first_backup_rounds "$runs" first
+	first_backup_rounds "$rounds" first
 	add_row "first backup" s first
 	add_aim "first backup / restic" 0.5 first/holdfast first/restic
 	add_aim "first backup / tar, zstd" 0.8 first/holdfast first/tar

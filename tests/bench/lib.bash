@@ -1,13 +1,17 @@
-# shellcheck shell=bash disable=SC2154 # variables of run, lib.bash and programs.bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of run, lib.bash and programs.bash
 #
-# Timing, collecting and printing for tests/bench/run, which sets $work, $runs and $top.
+# Timing, collecting and printing for tests/bench/run, which sets $work, $rounds and $top.
 #
 # A sample is kept under "MEASURE/PROGRAM" of the current source; a row of the table is what
 # add_row says, an aim what add_aim says.
 
+source_folder=          # what is backed up now, and
+source_name=            # what to call it
 declare -A samples=()   # measure/program -> numbers, separated by spaces
-declare -a rows=()      # of the current source: "title|unit|measure"
-declare -a aims=()      # of all sources: finished table lines
+declare -a rows=()      # of the current measure: "title|unit|measure"
+declare -a aims=()      # of the current measure: finished table lines
+declare -a remarks=()   # of the current measure: sentences
+declare -a missed=()    # of all measures
 
 # To the person who waits; the tables alone go to stdout.
 note() {
@@ -20,17 +24,24 @@ bench_end() {
 	rm -rf "$work"
 }
 
-# Start with a new source: nothing measured, no repositories.
+# bench_source FOLDER [NAME]: start with a new source: nothing measured, no repositories.
 bench_source() {
 	source_folder=$1
+	source_name=${2:-$1}
 	samples=()
-	rows=()
 	rm -rf "$work/repositories"
 	mkdir -p "$work/repositories"
+	count_source
+}
+
+count_source() {
 	source_files=$(find "$source_folder" -xdev | wc -l)
 	source_bytes=$(du -sxb "$source_folder" | cut -f1)
-	note "$source_folder: reading it once, so that all find it in memory"
-	tar -C / -cf - ".$source_folder" 2>/dev/null | cat >/dev/null
+}
+
+# warm PATH...: have the files in the page cache.
+warm() {
+	tar -C / -cf - "$@" 2>/dev/null | cat >/dev/null || true
 }
 
 add_sample() {
@@ -60,17 +71,19 @@ seconds() {
 }
 
 # measure_run MEASURE PROGRAM COMMAND...: run it; its seconds become a sample of MEASURE, its
-# largest process' peak memory (KiB) one of MEASURE.memory.  Its output is shown if it fails.
-# When it began is left in $began.
+# largest process' peak memory (KiB) one of MEASURE.memory, the bytes that it and its children
+# read one of MEASURE.read.  Its output is left in $work/output, and shown if it fails.  When it
+# began is left in $began.
 measure_run() {
 	local measure=$1 program=$2 ended status=0
 	shift 2
-	sync
 	# shellcheck disable=SC2163 # the name of a function
 	export -f "$1"
+	sync
 	began=${EPOCHREALTIME/./}
-	/usr/bin/time -o "$work/time" -f %M bash -c 'set -eo pipefail; "$@"' bash "$@" \
-		>"$work/output" 2>&1 </dev/null || status=$?
+	# shellcheck disable=SC2016 # expanded there
+	/usr/bin/time -o "$work/time" -f %M bash -c 'set -eo pipefail; "$@"; cp /proc/$$/io "$work/io"' \
+		bash "$@" >"$work/output" 2>&1 </dev/null || status=$?
 	ended=${EPOCHREALTIME/./}
 	if ((status != 0)); then
 		note "$program failed with status $status at $measure: $*"
@@ -79,6 +92,7 @@ measure_run() {
 	fi
 	add_sample "$measure/$program" "$(seconds "$began" "$ended")"
 	add_sample "$measure.memory/$program" "$(tail -n 1 "$work/time")"
+	add_sample "$measure.read/$program" "$(sed -n 's/^rchar: //p' "$work/io")"
 }
 
 # in_turn ROUND PROGRAM...: the programs in this round's order.
@@ -140,6 +154,7 @@ format_value() {
 	local value=$1 unit=$2
 	case $unit in
 	s) awk "BEGIN { printf \"%.2f s\", $value }" ;;
+	ms) awk "BEGIN { printf \"%.1f ms\", $value * 1000 }" ;;
 	MB) awk "BEGIN { printf \"%.1f MB\", $value / 1e6 }" ;;
 	MiB) awk "BEGIN { printf \"%.0f MiB\", $value / 1024 }" ;;
 	esac
@@ -154,7 +169,7 @@ print_machine() {
 		"$(nproc)" "${cpu:-unknown}" "$(free -m | awk '/^Mem:/ { print $2 }')" \
 		"$(uname -r)" "$(stat -f -c %T "$work")"
 	printf -- '- programs: %s\n' "$(programs_versions)"
-	printf -- '- medians of %s rounds; in brackets: least to most; x: ratio to holdfast\n' "$runs"
+	printf -- '- medians; in brackets: least to most; x: ratio to holdfast\n'
 	if [[ $can_mount == yes ]]; then
 		printf -- '- restores go to a fresh ext4 in a loop file\n'
 	else
@@ -162,35 +177,78 @@ print_machine() {
 	fi
 }
 
-print_source() {
-	local row title unit measure program cell own range
-	printf '\n### %s: %s paths, %s\n\n' "$source_folder" "$source_files" \
-		"$(format_value "$source_bytes" MB)"
+# The programs that have a value in any of the rows.
+columns() {
+	local program row
+	for program in "${programs[@]}" find; do
+		for row in "${rows[@]}"; do
+			if [[ -n ${samples[${row##*|}/$program]:-} ]]; then
+				echo "$program"
+				break
+			fi
+		done
+	done
+}
+
+print_cell() {
+	local measure=$1 program=$2 unit=$3 own=$4 cell range
+	cell=$(value "$measure/$program") || return 0
+	format_value "$cell" "$unit"
+	if [[ $unit == *s && ${samples[$measure/$program]} == *' '* ]]; then
+		range=$(tr ' ' '\n' <<<"${samples[$measure/$program]}" | sort -g | sed -n '1p;$p' |
+			while read -r v; do format_value "$v" "$unit" && echo; done |
+			paste -sd: | sed 's/ [a-zA-Z]*:/ to /')
+		printf ' (%s)' "$range"
+	fi
+	[[ $program == holdfast || -z $own ]] || awk "BEGIN { if ($own > 0) printf \", %.2f x\", $cell / $own }"
+}
+
+print_rows() {
+	local row title unit measure program own
+	local -a shown
+	readarray -t shown < <(columns)
 	printf '| what |'
-	printf ' %s |' "${programs[@]/%tar/tar, zstd}" 'find -printf'
+	printf ' %s |' "${shown[@]}" | sed 's/ tar / tar, zstd /; s/ find / find -printf /'
 	printf '\n| --- |'
-	printf -- ' --- |%.0s' "${programs[@]}" find
+	printf -- ' --- |%.0s' "${shown[@]}"
 	printf '\n'
 	for row in "${rows[@]}"; do
 		IFS='|' read -r title unit measure <<<"$row"
 		printf '| %s |' "$title"
-		own=$(value "$measure/holdfast")
-		for program in "${programs[@]}" find; do
-			if ! cell=$(value "$measure/$program"); then
-				printf ' |'
-				continue
-			fi
-			range=$(tr ' ' '\n' <<<"${samples[$measure/$program]}" | sort -g |
-				sed -n '1p;$p' | while read -r v; do format_value "$v" "$unit"; echo; done |
-				paste -sd: | sed 's/ [a-zA-Z]*:/ to /')
-			printf ' %s' "$(format_value "$cell" "$unit")"
-			[[ $unit != s ]] || printf ' (%s)' "$range"
-			[[ $program == holdfast ]] ||
-				awk "BEGIN { printf \", %.2f x\", $cell / $own }"
-			printf ' |'
+		own=$(value "$measure/holdfast") || own=
+		for program in "${shown[@]}"; do
+			printf ' %s |' "$(print_cell "$measure" "$program" "$unit" "$own")"
 		done
 		printf '\n'
 	done
+}
+
+# print_measure NAME: what was added for it, and begin anew.
+print_measure() {
+	printf '\n### %s: %s, %s paths, %s; rounds: %s\n\n' "$1" "$source_name" \
+		"$source_files" "$(format_value "$source_bytes" MB)" "$rounds"
+	((${#rows[@]} == 0)) || print_rows
+	if ((${#aims[@]} > 0)); then
+		printf '\n| aim | at most | measured | |\n| --- | --- | --- | --- |\n'
+		printf '%s\n' "${aims[@]}"
+	fi
+	((${#remarks[@]} == 0)) || printf '\n%s\n' "${remarks[@]}"
+	rows=() aims=() remarks=()
+}
+
+# add_remark TEXT: a sentence below the table.
+add_remark() {
+	remarks+=("$*")
+}
+
+# add_limit TEXT LIMIT MEASURE/PROGRAM [UNIT]: it is to be at most LIMIT.
+add_limit() {
+	local own line
+	own=$(value "$3") || return 0
+	line=$(awk "BEGIN { printf \"| %s | %s | %.3f | %s |\", \"$1\", \"$2${4:+ $4}\", $own,
+		$own <= $2 ? \"met\" : \"missed\" }")
+	aims+=("$line")
+	[[ $line != *missed* ]] || missed+=("${line% missed |}")
 }
 
 # add_aim TEXT LIMIT MEASURE/PROGRAM MEASURE/PROGRAM: the first is to be at most LIMIT times the
@@ -198,15 +256,13 @@ print_source() {
 add_aim() {
 	local own other
 	own=$(value "$3") && other=$(value "$4") || return 0
-	aims+=("$(awk "BEGIN {
-		ratio = $own / $other
-		printf \"| %s | %s | at most %s | %.3f | %s |\", \"$source_folder\", \"$1\", \"$2\",
-		    ratio, ratio <= $2 ? \"met\" : \"missed\" }")")
+	samples[ratio/ratio]=$(awk "BEGIN { print $own / $other }")
+	add_limit "$1" "$2" ratio/ratio
+	unset 'samples[ratio/ratio]'
 }
 
-print_aims() {
-	((${#aims[@]} > 0)) || return 0
-	printf '\n### Against the aims\n\n'
-	printf '| source | what | aim | measured | |\n| --- | --- | --- | --- | --- |\n'
-	printf '%s\n' "${aims[@]}"
+print_missed() {
+	((${#missed[@]} > 0)) || return 0
+	printf '\n### Missed\n\n| aim | at most | measured |\n| --- | --- | --- |\n'
+	printf '%s\n' "${missed[@]}"
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of run, lib.bash and programs.bash
 #
 # Peak resident memory of the largest process while it backs up: 64 MiB and 48 bytes a blob is the
 # aim.

@@ -7,6 +7,7 @@
 #	PROGRAM_backup REPOSITORY SOURCE
 #	PROGRAM_restore REPOSITORY TARGET
 #	PROGRAM_check REPOSITORY          reading all data
+#	PROGRAM_structure REPOSITORY      checking no more than that all is there
 #
 # They run in a shell of their own, so what they need is exported.
 
@@ -20,7 +21,7 @@ programs_setup() {
 	export BORG_PASSPHRASE=measure BORG_BASE_DIR=$work/repositories/borg.base
 	export BORG_RELOCATED_REPO_ACCESS_IS_OK=yes
 	for program in "${programs[@]}"; do
-		for action in init backup restore check; do
+		for action in init backup restore check structure; do
 			! declare -F "${program}_$action" >/dev/null || export -f "${program}_$action"
 		done
 	done
@@ -33,13 +34,15 @@ programs_versions() {
 		"$(tar --version | head -n 1)" "$(zstd --version | sed 's/.*\(v[0-9.]*\),.*/zstd \1/')"
 }
 
-# Repository folders are remade for each first backup.
 repository_of() {
 	echo "$work/repositories/$1"
 }
 
-repository_remove() {
+# An empty one, for each first backup.
+repository_make() {
 	rm -rf "$work/repositories/$1" "$work/repositories/$1".*
+	"${1}_init" "$(repository_of "$1")" >"$work/output" 2>&1 </dev/null ||
+		{ cat "$work/output" >&2 && exit 1; }
 }
 
 holdfast_init() {
@@ -51,8 +54,14 @@ holdfast_backup() {
 holdfast_restore() {
 	"$HOLDFASTD" --repository "$1" --state "$1.state" restore latest --target "$2"
 }
+holdfast_restore_no_sync() {
+	"$HOLDFASTD" --repository "$1" --state "$1.state" restore latest --target "$2" --no-sync
+}
 holdfast_check() {
 	"$HOLDFASTD" --repository "$1" --state "$1.state" check --read-data
+}
+holdfast_structure() {
+	"$HOLDFASTD" --repository "$1" --state "$1.state" check
 }
 
 restic_init() {
@@ -67,6 +76,9 @@ restic_restore() {
 restic_check() {
 	restic -q --repo "$1" check --read-data
 }
+restic_structure() {
+	restic -q --repo "$1" check
+}
 
 borg_init() {
 	borg init --encryption repokey-blake2 "$1"
@@ -79,6 +91,9 @@ borg_restore() {
 }
 borg_check() {
 	borg check --verify-data "$1"
+}
+borg_structure() {
+	borg check "$1"
 }
 
 # The archive is its repository.

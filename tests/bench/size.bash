@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # variables of run, lib.bash and programs.bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of run, lib.bash and programs.bash
 #
 # Bytes of the repository, after the first backup (and, if measured, the unchanged ones).
 

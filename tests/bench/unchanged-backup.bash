@@ -1,12 +1,13 @@
-# shellcheck shell=bash disable=SC2154 # variables of run, lib.bash and programs.bash
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of run, lib.bash and programs.bash
 #
 # A backup of what is in the repository already, beside a plain walk that looks at each file.
 
-measure_unchanged_backup() {
+# unchanged_rounds PROGRAM...
+unchanged_rounds() {
 	local round program
-	need_repositories
-	for ((round = 0; round < runs; round++)); do
+	for ((round = 0; round < rounds; round++)); do
 		while read -r program; do
+			find_list "$source_folder"
 			case $program in
 			find) measure_run unchanged find find_list "$source_folder" ;;
 			*)
@@ -14,9 +15,15 @@ measure_unchanged_backup() {
 					"$(repository_of "$program")" "$source_folder"
 				;;
 			esac
-		done < <(in_turn "$round" holdfast restic borg find)
+		done < <(in_turn "$round" "$@" find)
 	done
+}
+
+measure_unchanged_backup() {
+	need_repositories
+	unchanged_rounds holdfast restic borg
 	add_row "unchanged backup" s unchanged
+	add_row "read" MB unchanged.read
 	add_aim "unchanged backup / restic" 0.1 unchanged/holdfast unchanged/restic
 	add_aim "unchanged backup / find -printf" 3 unchanged/holdfast unchanged/find
 }
