@@ -49,6 +49,49 @@ struct actionlog_filter {
 
 #define ACTIONLOG_PAGE 1000
 
+/* A row's columns, in the order in which they are shown: word, name, is it a number? */
+/* clang-format off */
+#define ACTIONLOG_COLUMNS(_) \
+	_(ID,           "id",           true) \
+	_(DATE,         "date",         false) \
+	_(ACTION,       "action",       false) \
+	_(COMMAND,      "command",      false) \
+	_(PARAMETER,    "parameter",    false) \
+	_(STATUS,       "status",       false) \
+	_(AGENT,        "agent",        false) \
+	_(OUTCOME,      "outcome",      false) \
+	_(RUN,          "run",          false) \
+	_(SNAPSHOT,     "snapshot",     false) \
+	_(ORIGIN,       "origin",       false) \
+	_(MESSAGE,      "message",      false) \
+	_(DURATION_MS,  "duration_ms",  true) \
+	_(FILES,        "files",        true) \
+	_(BYTES,        "bytes",        true) \
+	_(STORED_BYTES, "stored_bytes", true)
+/* clang-format on */
+
+enum actionlog_column {
+#define _(word, name, number) ACTIONLOG_##word,
+	ACTIONLOG_COLUMNS(_)
+#undef _
+	ACTIONLOG_COLUMN_COUNT
+};
+
+/* One value of a row, lent for the call. */
+struct actionlog_cell {
+	const char *text; /* valid UTF-8; NULL: a number, or nothing */
+	size_t len;
+	int64_t number;
+};
+
+struct actionlog_reader {
+	/* One row, of ACTIONLOG_COLUMN_COUNT cells.  The log is locked meanwhile: no waiting. */
+	void (*row)(void *arg, const struct actionlog_cell *cells);
+	/* Now and then, and at the end, without the lock; returns 0, or -1 to end with its error. */
+	int (*pause)(void *arg, struct error *err);
+	void *arg;
+};
+
 /* ERROR_CLAIMED if another process has the log open. */
 int actionlog_open(const char *state_folder, const char *agent_name, struct actionlog **ret,
     struct error *err);
@@ -68,10 +111,16 @@ int actionlog_spool(const char *state_folder, const char *agent_name,
     const struct action *action, struct error *err);
 
 /*
- * Rows as JSON objects {id, date, action, command, parameter, status, agent, outcome, run,
- * snapshot, origin, message, duration_ms, files, bytes, stored_bytes}, oldest first, in pages:
- * a call returns at most ACTIONLOG_PAGE rows after filter->after; the caller goes on from the
- * last id.  Fewer rows than asked for mean that there are no more.
+ * All rows of the filter (filter->limit 0: no limit), oldest first.  Memory: a row.
+ * There are at most ACTIONLOG_PAGE rows between two pauses.
+ */
+int actionlog_each(struct actionlog *log, const struct actionlog_filter *filter,
+    const struct actionlog_reader *reader, struct error *err);
+
+/*
+ * Rows as JSON objects whose members are the columns, oldest first, in pages: a call returns at
+ * most ACTIONLOG_PAGE rows after filter->after; the caller goes on from the last id.  Fewer rows
+ * than asked for mean that there are no more.
  */
 int actionlog_read(struct actionlog *log, const struct actionlog_filter *filter,
     json_t **ret_array, struct error *err);

@@ -59,7 +59,9 @@ void log_range_set(struct log_range *range, const struct actionlog_filter *filte
  */
 int log_id_bounds(struct actionlog *log, const struct actionlog_filter *filter,
     const struct log_range *range, int64_t *ret_first, int64_t *ret_last, struct error *err);
+/* The present row of a query for LOG_COLUMNS; `agent` is for rows that name none. */
 json_t *log_row_json(sqlite3_stmt *row, const char *agent);
+/* As ACTIONLOG_COLUMNS. */
 #define LOG_COLUMNS "id, date, action, command, parameter, status, agent, outcome, run, " \
 	"snapshot, origin, message, duration_ms, files, bytes, stored_bytes"
 

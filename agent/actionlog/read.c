@@ -43,27 +43,101 @@ log_range_set(struct log_range *range, const struct actionlog_filter *filter)
 	}
 }
 
-json_t *
-log_row_json(sqlite3_stmt *row, const char *agent)
+static const struct {
+	const char *name;
+	bool is_number;
+} columns[ACTIONLOG_COLUMN_COUNT] = {
+#define _(word, name, number) { name, number },
+	ACTIONLOG_COLUMNS(_)
+#undef _
+};
+
+/* Most texts are: then they need no closer look, which would cost more than all the rest. */
+static bool
+is_plain(const char *text, size_t len)
 {
-	/* As LOG_COLUMNS; texts first, numbers from duration_ms on. */
-	static const char *const names[] = { "id", "date", "action", "command", "parameter",
-		"status", "agent", "outcome", "run", "snapshot", "origin", "message", "duration_ms",
-		"files", "bytes", "stored_bytes" };
-	enum { AGENT = 6, FIRST_NUMBER = 12 };
+	uint64_t word, high = 0;
+
+	if (memchr(text, '\0', len) != NULL)
+		return false;
+	for (; len >= sizeof(word); text += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, text, sizeof(word));
+		high |= word;
+	}
+	for (; len > 0; text++, len--)
+		high |= (uint8_t)*text;
+	return (high & 0x8080808080808080u) == 0;
+}
+
+/* A row's cells; `safe` takes texts that had to be changed, for row_done(). */
+struct row {
+	struct actionlog_cell cells[ACTIONLOG_COLUMN_COUNT];
+	char *safe[ACTIONLOG_COLUMN_COUNT];
+};
+
+static void
+take_text(struct row *row, int i, sqlite3_stmt *statement)
+{
+	struct actionlog_cell *cell = &row->cells[i];
+
+	cell->text = (const char *)sqlite3_column_text(statement, i);
+	if (cell->text == NULL)
+		return;
+	cell->len = (size_t)sqlite3_column_bytes(statement, i);
+	if (is_plain(cell->text, cell->len) || (text_is_utf8(cell->text, cell->len) &&
+	    memchr(cell->text, '\0', cell->len) == NULL))
+		return;
+	/* Rows that others wrote may hold any bytes. */
+	cell->text = row->safe[i] = text_printable(cell->text, cell->len);
+	cell->len = strlen(cell->text);
+}
+
+static void
+row_take(struct row *row, sqlite3_stmt *statement, const char *agent)
+{
+	memset(row, 0, sizeof(*row));
+	for (int i = 0; i < ACTIONLOG_COLUMN_COUNT; i++) {
+		if (columns[i].is_number)
+			row->cells[i].number = sqlite3_column_int64(statement, i);
+		else
+			take_text(row, i, statement);
+	}
+	if (row->cells[ACTIONLOG_AGENT].text == NULL)
+		row->cells[ACTIONLOG_AGENT] = (struct actionlog_cell){ .text = agent,
+			.len = strlen(agent) };
+}
+
+static void
+row_done(struct row *row)
+{
+	for (size_t i = 0; i < ACTIONLOG_COLUMN_COUNT; i++)
+		free(row->safe[i]);
+}
+
+static json_t *
+cells_json(const struct actionlog_cell *cells)
+{
 	json_t *json = json_object();
 
-	for (int i = 0; i < (int)ARRAY_LEN(names); i++) {
-		json_t *value;
+	for (size_t i = 0; i < ACTIONLOG_COLUMN_COUNT; i++) {
+		const struct actionlog_cell *cell = &cells[i];
 
-		if (i == 0 || i >= FIRST_NUMBER)
-			value = json_integer(sqlite3_column_int64(row, i));
-		else if (i == AGENT && sqlite3_column_type(row, i) == SQLITE_NULL)
-			value = json_string(agent);
-		else
-			value = sql_column_json(row, i);
-		json_object_set_new(json, names[i], value);
+		json_object_set_new(json, columns[i].name, columns[i].is_number
+		    ? json_integer(cell->number) : cell->text == NULL ? json_null()
+		    : json_stringn(cell->text, cell->len));
 	}
+	return json;
+}
+
+json_t *
+log_row_json(sqlite3_stmt *statement, const char *agent)
+{
+	struct row row;
+	json_t *json;
+
+	row_take(&row, statement, agent);
+	json = cells_json(row.cells);
+	row_done(&row);
 	return json;
 }
 
@@ -153,33 +227,77 @@ page_query(const struct actionlog_filter *filter, const struct log_range *range)
 	return buffer_take(&text);
 }
 
-/* Rows of one window of ids; caller holds db_lock. */
+/* A walk through the rows of a filter. */
+struct walk {
+	struct actionlog *log;
+	const struct actionlog_reader *reader;
+	sqlite3_stmt *page;
+	int64_t from, last; /* ids that are still to be looked at */
+	uint64_t left;      /* rows that are still wanted */
+};
+
+/*
+ * Rows of one window of ids; caller holds db_lock.  Moves on to the window's end, or behind the
+ * last row if there may be more in it.
+ */
 static int
-read_window(struct actionlog *log, sqlite3_stmt *page, int64_t from, int64_t to, size_t want,
-    json_t *rows, struct error *err)
+read_window(struct walk *walk, struct error *err)
 {
+	int64_t to = walk->last - walk->from < WINDOW ? walk->last : walk->from + WINDOW - 1;
+	uint64_t want = walk->left < ACTIONLOG_PAGE ? walk->left : ACTIONLOG_PAGE, got = 0;
+	int64_t id = 0;
+	struct row row;
 	int rc;
 
-	sqlite3_bind_int64(page, 6, from);
-	sqlite3_bind_int64(page, 7, to);
-	sqlite3_bind_int64(page, 8, (int64_t)want);
-	while ((rc = sql_step(page, err)) == 1)
-		json_array_append_new(rows, log_row_json(page, log->agent));
-	sqlite3_reset(page);
+	sqlite3_bind_int64(walk->page, 6, walk->from);
+	sqlite3_bind_int64(walk->page, 7, to);
+	sqlite3_bind_int64(walk->page, 8, (int64_t)want);
+	while ((rc = sql_step(walk->page, err)) == 1) {
+		row_take(&row, walk->page, walk->log->agent);
+		walk->reader->row(walk->reader->arg, row.cells);
+		id = row.cells[ACTIONLOG_ID].number;
+		row_done(&row);
+		got++;
+	}
+	sqlite3_reset(walk->page);
+	walk->left -= got;
+	if (got == want)
+		to = id;
+	/* No id is that large, but a limit may be. */
+	walk->from = to == INT64_MAX ? to : to + 1;
+	if (to == walk->last)
+		walk->left = 0;
+	return rc;
+}
+
+/* All windows, with a pause after each; caller holds db_lock. */
+static int
+walk_rows(struct walk *walk, struct error *err)
+{
+	int rc = 0;
+
+	if (walk->from > walk->last)
+		walk->left = 0;
+	do {
+		if (walk->left > 0)
+			rc = read_window(walk, err);
+		/* Let a writer in.  The connection stays: only close and damage end it, and a
+		 * damaged file is closed with its statements still open. */
+		pthread_mutex_unlock(&walk->log->db_lock);
+		if (rc == 0)
+			rc = walk->reader->pause(walk->reader->arg, err);
+		pthread_mutex_lock(&walk->log->db_lock);
+	} while (rc == 0 && walk->left > 0);
 	return rc;
 }
 
 int
-actionlog_read(struct actionlog *log, const struct actionlog_filter *filter, json_t **ret_array,
-    struct error *err)
+actionlog_each(struct actionlog *log, const struct actionlog_filter *filter,
+    const struct actionlog_reader *reader, struct error *err)
 {
-	size_t want = filter->limit == 0 || filter->limit > ACTIONLOG_PAGE ? ACTIONLOG_PAGE
-	    : (size_t)filter->limit;
-	int64_t from = 1, last = 0, after;
-	sqlite3_stmt *page = NULL;
-	json_t *rows = json_array();
+	struct walk walk = { .log = log, .reader = reader };
 	struct log_range range;
-	char *query = NULL, *pattern = NULL;
+	char *query, *pattern;
 	int rc = -1;
 
 	actionlog_take_spool(log);
@@ -191,33 +309,52 @@ actionlog_read(struct actionlog *log, const struct actionlog_filter *filter, jso
 		error_set(err, ERROR_UNAVAILABLE, "the log '%s' is not open", log->path);
 		goto out;
 	}
-	if (log_id_bounds(log, filter, &range, &from, &last, err) != 0 ||
-	    sql_prepare(log->db, query, &page, err) != 0)
+	if (log_id_bounds(log, filter, &range, &walk.from, &walk.last, err) != 0 ||
+	    sql_prepare(log->db, query, &walk.page, err) != 0)
 		goto out;
-	bind_filter(page, filter, &range, pattern);
-	after = filter->after >= INT64_MAX ? INT64_MAX - 1 : (int64_t)filter->after;
-	if (after >= from)
-		from = after + 1;
-	for (; from <= last && json_array_size(rows) < want; from += WINDOW) {
-		int64_t to = last - from < WINDOW ? last : from + WINDOW - 1;
-
-		if (read_window(log, page, from, to, want - json_array_size(rows), rows, err) != 0)
-			goto out;
-		if (to == last)
-			break;
-		/* Let a writer in.  The connection stays: only close and damage end it, and a
-		 * damaged file is closed with its statements still open. */
-		pthread_mutex_unlock(&log->db_lock);
-		pthread_mutex_lock(&log->db_lock);
-	}
-	*ret_array = rows;
-	rows = NULL;
-	rc = 0;
+	bind_filter(walk.page, filter, &range, pattern);
+	walk.left = filter->limit == 0 ? UINT64_MAX : filter->limit;
+	if (filter->after >= (uint64_t)walk.last)
+		walk.left = 0;
+	else if ((int64_t)filter->after >= walk.from)
+		walk.from = (int64_t)filter->after + 1;
+	rc = walk_rows(&walk, err);
 out:
-	sqlite3_finalize(page);
+	sqlite3_finalize(walk.page);
 	pthread_mutex_unlock(&log->db_lock);
-	json_decref(rows);
 	free(query);
 	free(pattern);
 	return rc;
+}
+
+static void
+append_row(void *arg, const struct actionlog_cell *cells)
+{
+	json_array_append_new(arg, cells_json(cells));
+}
+
+static int
+go_on(void *arg, struct error *err)
+{
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
+int
+actionlog_read(struct actionlog *log, const struct actionlog_filter *filter, json_t **ret_array,
+    struct error *err)
+{
+	struct actionlog_filter page = *filter;
+	json_t *rows = json_array();
+	const struct actionlog_reader reader = { append_row, go_on, rows };
+
+	if (page.limit == 0 || page.limit > ACTIONLOG_PAGE)
+		page.limit = ACTIONLOG_PAGE;
+	if (actionlog_each(log, &page, &reader, err) != 0) {
+		json_decref(rows);
+		return -1;
+	}
+	*ret_array = rows;
+	return 0;
 }

@@ -1,16 +1,17 @@
 /*
- * GET /logs and /log: the action log, streamed page by page; GET /stat and /stats: its sums.
+ * GET /logs and /log: the action log, streamed; GET /stat and /stats: its sums.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/http/csv.h"
 #include "agent/http/log_filter.h"
+#include "agent/http/log_row.h"
 #include "agent/http/negotiate.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/stream.h"
 #include "shared/mem.h"
+#include "shared/progress.h"
 
 enum logs_format { LOGS_JSON, LOGS_CSV, LOGS_NDJSON, LOGS_FORMAT_COUNT };
 
@@ -20,14 +21,12 @@ static const char *const media_types[LOGS_FORMAT_COUNT] = {
 	[LOGS_NDJSON] = "application/x-ndjson",
 };
 
-static const char *const columns[] = { "id", "date", "action", "command", "parameter", "status",
-	"agent", "outcome", "run", "snapshot", "origin", "message", "duration_ms", "files", "bytes",
-	"stored_bytes" };
-
 struct logs {
 	struct actionlog *log;
 	enum logs_format format;
 	struct actionlog_filter filter; /* texts are ours */
+	struct stream *stream;
+	struct buffer buf; /* what has not been passed on yet */
 	uint64_t rows;
 };
 
@@ -45,76 +44,58 @@ logs_free(void *arg)
 	free((char *)(uintptr_t)logs->filter.action);
 	free((char *)(uintptr_t)logs->filter.status);
 	free((char *)(uintptr_t)logs->filter.q);
+	buffer_done(&logs->buf);
 	free(logs);
 }
 
+/* While the log is locked: nothing but into the buffer. */
 static void
-put_row(struct logs *logs, struct buffer *buf, const json_t *row)
+put_row(void *arg, const struct actionlog_cell *cells)
 {
-	char *text;
+	struct logs *logs = arg;
 
 	if (logs->format == LOGS_CSV) {
-		csv_row(buf, row, columns, ARRAY_LEN(columns));
-		return;
+		log_row_put_csv(&logs->buf, cells);
+	} else {
+		if (logs->format == LOGS_JSON)
+			buffer_put_text(&logs->buf, logs->rows > 0 ? ",\n" : "\n");
+		log_row_put_json(&logs->buf, cells);
+		if (logs->format == LOGS_NDJSON)
+			buffer_put_u8(&logs->buf, '\n');
 	}
-	text = json_dumps(row, JSON_COMPACT);
-	if (logs->format == LOGS_JSON)
-		buffer_put_text(buf, logs->rows > 0 ? ",\n" : "\n");
-	buffer_put_text(buf, text != NULL ? text : "{}");
-	if (logs->format == LOGS_NDJSON)
-		buffer_put_u8(buf, '\n');
-	free(text);
+	logs->rows++;
 }
 
-/* One page into the buffer; 1 if there may be more, 0 if that was all. */
 static int
-put_page(struct logs *logs, struct buffer *buf, uint64_t limit, struct error *err)
+send_rows(void *arg, struct error *err)
 {
-	uint64_t want = limit == 0 ? ACTIONLOG_PAGE : limit - logs->rows;
-	json_t *page, *row;
-	size_t i, count;
+	struct logs *logs = arg;
+	int rc;
 
-	if (want > ACTIONLOG_PAGE)
-		want = ACTIONLOG_PAGE;
-	logs->filter.limit = want;
-	if (actionlog_read(logs->log, &logs->filter, &page, err) != 0)
-		return -1;
-	count = json_array_size(page);
-	json_array_foreach(page, i, row) {
-		put_row(logs, buf, row);
-		logs->rows++;
-		logs->filter.after = (uint64_t)json_integer_value(json_object_get(row, "id"));
-	}
-	json_decref(page);
-	return count == want && (limit == 0 || logs->rows < limit);
+	/* A search that finds nothing for long has to end, too, when nobody waits for it. */
+	if (logs->rows == 0)
+		return progress_check(stream_progress(logs->stream), err);
+	rc = stream_write(logs->stream, logs->buf.data, logs->buf.len, err);
+	buffer_clear(&logs->buf);
+	return rc;
 }
 
 static int
 logs_produce(struct stream *stream, void *arg, struct error *err)
 {
 	struct logs *logs = arg;
-	uint64_t limit = logs->filter.limit;
-	struct buffer buf = BUFFER_INIT;
-	int more = 1, rc = -1;
+	const struct actionlog_reader reader = { put_row, send_rows, logs };
 
+	logs->stream = stream;
 	if (logs->format == LOGS_JSON)
-		buffer_put_u8(&buf, '[');
+		buffer_put_u8(&logs->buf, '[');
 	else if (logs->format == LOGS_CSV)
-		csv_header(&buf, columns, ARRAY_LEN(columns));
-	while (more > 0) {
-		more = put_page(logs, &buf, limit, err);
-		if (more < 0)
-			goto out;
-		if (more == 0 && logs->format == LOGS_JSON)
-			buffer_put_text(&buf, logs->rows > 0 ? "\n]\n" : "]\n");
-		if (stream_write(stream, buf.data, buf.len, err) != 0)
-			goto out;
-		buffer_clear(&buf);
-	}
-	rc = 0;
-out:
-	buffer_done(&buf);
-	return rc;
+		log_row_put_csv_header(&logs->buf);
+	if (actionlog_each(logs->log, &logs->filter, &reader, err) != 0)
+		return -1;
+	if (logs->format == LOGS_JSON)
+		buffer_put_text(&logs->buf, logs->rows > 0 ? "\n]\n" : "]\n");
+	return stream_write(stream, logs->buf.data, logs->buf.len, err);
 }
 
 int

@@ -252,6 +252,80 @@ pages_join_to_the_whole_in_order(void **state)
 	actionlog_close(log);
 }
 
+/* What a reader is told, and what it does in its pauses. */
+struct reading {
+	struct actionlog *log;
+	size_t rows, pauses, since_pause, most;
+	size_t end_at; /* this pause fails; 0: none */
+	int64_t last;
+};
+
+static void
+note_row(void *arg, const struct actionlog_cell *cells)
+{
+	struct reading *reading = arg;
+
+	assert_true(cells[ACTIONLOG_ID].number > reading->last);
+	reading->last = cells[ACTIONLOG_ID].number;
+	reading->rows++;
+	reading->since_pause++;
+	if (reading->since_pause > reading->most)
+		reading->most = reading->since_pause;
+}
+
+static int
+note_pause(void *arg, struct error *err)
+{
+	struct reading *reading = arg;
+
+	reading->pauses++;
+	reading->since_pause = 0;
+	/* The log is not locked. */
+	add(reading->log, "Stats", "", NULL, false);
+	if (reading->pauses == reading->end_at)
+		return error_set(err, ERROR_CANCELLED, "enough");
+	return 0;
+}
+
+static int
+read_each(struct reading *reading, struct actionlog_filter filter, struct error *err)
+{
+	const struct actionlog_reader reader = { note_row, note_pause, reading };
+
+	return actionlog_each(reading->log, &filter, &reader, err);
+}
+
+static void
+a_reader_is_given_pauses_and_ends_at_its_limit(void **state)
+{
+	struct reading all = { .log = open_log(*state) }, limited = all, none = all, ended = all;
+	struct error err = ERROR_INIT;
+
+	actionlog_close(all.log);
+	sql(*state, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+	    " WHERE i < 30000) INSERT INTO log(action, parameter, status)"
+	    " SELECT CASE WHEN i < 2500 THEN 'Backup' ELSE 'Logs' END, i, 'SUCCESS' FROM n");
+	all.log = limited.log = none.log = ended.log = open_log(*state);
+	assert_int_equal(read_each(&all, (struct actionlog_filter){ .action = "Backup" }, &err), 0);
+	assert_int_equal(all.rows, 2499);
+	assert_int_equal(all.most, ACTIONLOG_PAGE);
+	/* Rows that are written meanwhile do not make it endless. */
+	assert_in_range(all.pauses, 3, 5);
+	assert_int_equal(read_each(&limited, (struct actionlog_filter){ .limit = 1500,
+	    .after = 10 }, &err), 0);
+	assert_int_equal(limited.rows, 1500);
+	assert_int_equal(limited.last, 1510);
+	/* A search without a hit has its pauses, too. */
+	assert_int_equal(read_each(&none, (struct actionlog_filter){ .q = "nowhere" }, &err), 0);
+	assert_int_equal(none.rows, 0);
+	assert_in_range(none.pauses, 2, 3);
+	ended.end_at = 2;
+	assert_int_equal(read_each(&ended, (struct actionlog_filter){ .limit = 0 }, &err), -1);
+	assert_int_equal(err.code, ERROR_CANCELLED);
+	assert_int_equal(ended.rows, 2 * ACTIONLOG_PAGE);
+	actionlog_close(all.log);
+}
+
 static void
 sums_are_exact_for_any_range(void **state)
 {
@@ -569,6 +643,7 @@ main(void)
 		TEST(inserts_of_the_ancestor_work_and_are_counted),
 		TEST(filters_choose_by_date_action_status_text_and_id),
 		TEST(pages_join_to_the_whole_in_order),
+		TEST(a_reader_is_given_pauses_and_ends_at_its_limit),
 		TEST(sums_are_exact_for_any_range),
 		TEST(the_last_backup_is_the_newest_that_succeeded),
 		TEST(a_row_marked_once_is_written_once_for_its_run_and_action),

@@ -10,6 +10,7 @@
 #include "agent/http/csv.h"
 #include "agent/http/events.h"
 #include "agent/http/log_filter.h"
+#include "agent/http/log_row.h"
 #include "shared/mem.h"
 
 static void
@@ -48,19 +49,68 @@ cells_are_no_formulas(void **state)
 }
 
 static void
-rows_follow_their_columns(void **state)
+assert_row(const struct actionlog_cell *cells, const char *json, const char *csv)
 {
-	static const char *const columns[] = { "id", "text", "nothing", "flag", "absent" };
 	struct buffer buf = BUFFER_INIT;
-	json_t *row = json_pack("{s:i, s:s, s:n, s:b}", "id", -7, "text", "a\"b", "nothing", "flag",
-	    1);
+
+	log_row_put_json(&buf, cells);
+	assert_string_equal(buffer_text(&buf), json);
+	buffer_clear(&buf);
+	log_row_put_csv(&buf, cells);
+	assert_string_equal(buffer_text(&buf), csv);
+	buffer_done(&buf);
+}
+
+static void
+rows_of_the_log_have_all_columns(void **state)
+{
+	struct actionlog_cell cells[ACTIONLOG_COLUMN_COUNT] = {
+		[ACTIONLOG_ID] = { .number = 7 },
+		[ACTIONLOG_DATE] = { .text = "2026-11-21T10:00:00.000Z", .len = 24 },
+		[ACTIONLOG_ACTION] = { .text = "", .len = 0 },
+		[ACTIONLOG_PARAMETER] = { .text = "=a\"b\\", .len = 5 },
+		[ACTIONLOG_DURATION_MS] = { .number = INT64_MIN },
+		[ACTIONLOG_BYTES] = { .number = INT64_MAX },
+	};
+	struct buffer buf = BUFFER_INIT;
 
 	(void)state;
-	csv_header(&buf, columns, 5);
-	csv_row(&buf, row, columns, 5);
-	assert_string_equal(buffer_text(&buf),
-	    "id,text,nothing,flag,absent\r\n-7,\"a\"\"b\",,true,\r\n");
-	json_decref(row);
+	assert_row(cells, "{\"id\":7,\"date\":\"2026-11-21T10:00:00.000Z\",\"action\":\"\","
+	    "\"command\":null,\"parameter\":\"=a\\\"b\\\\\",\"status\":null,\"agent\":null,"
+	    "\"outcome\":null,\"run\":null,\"snapshot\":null,\"origin\":null,\"message\":null,"
+	    "\"duration_ms\":-9223372036854775808,\"files\":0,\"bytes\":9223372036854775807,"
+	    "\"stored_bytes\":0}",
+	    "7,2026-11-21T10:00:00.000Z,,,\"'=a\"\"b\\\",,,,,,,,-9223372036854775808,0,"
+	    "9223372036854775807,0\r\n");
+	log_row_put_csv_header(&buf);
+	assert_string_equal(buffer_text(&buf), "id,date,action,command,parameter,status,agent,"
+	    "outcome,run,snapshot,origin,message,duration_ms,files,bytes,stored_bytes\r\n");
+	buffer_done(&buf);
+}
+
+/* Whatever a text holds, a reader of JSON gets it back. */
+static void
+rows_of_the_log_are_json(void **state)
+{
+	struct actionlog_cell cells[ACTIONLOG_COLUMN_COUNT] = { { .number = 1 } };
+	char text[128 + sizeof("\u00e9\u20ac\U0001f600")];
+	struct buffer buf = BUFFER_INIT;
+	size_t len = 0;
+	json_t *json;
+
+	(void)state;
+	while (len < 127) {
+		text[len] = (char)(len + 1);
+		len++;
+	}
+	strcpy(text + len, "\u00e9\u20ac\U0001f600");
+	cells[ACTIONLOG_MESSAGE] = (struct actionlog_cell){ .text = text, .len = strlen(text) };
+	log_row_put_json(&buf, cells);
+	json = json_loads(buffer_text(&buf), JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(json);
+	assert_int_equal(json_object_size(json), ACTIONLOG_COLUMN_COUNT);
+	assert_string_equal(json_string_value(json_object_get(json, "message")), text);
+	json_decref(json);
 	buffer_done(&buf);
 }
 
@@ -151,7 +201,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cells_are_quoted_where_they_must_be),
 		cmocka_unit_test(cells_are_no_formulas),
-		cmocka_unit_test(rows_follow_their_columns),
+		cmocka_unit_test(rows_of_the_log_have_all_columns),
+		cmocka_unit_test(rows_of_the_log_are_json),
 		cmocka_unit_test(either_name_of_a_date_chooses_rows),
 		cmocka_unit_test(wrong_choices_are_refused),
 		cmocka_unit_test(events_have_one_line_of_data),
