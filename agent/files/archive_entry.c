@@ -10,6 +10,7 @@
 
 #include "agent/files/archive_internal.h"
 #include "shared/buffer.h"
+#include "shared/mem.h"
 
 /* The kernel's form of an ACL: version, then tag, permissions and id of each entry. */
 #define ACL_VERSION    2u
@@ -20,25 +21,63 @@
 #define ACL_MASK       0x10
 #define ACL_OTHER      0x20
 
+/* In the order that the kernel asks for. */
+static const struct {
+	uint16_t kernel;
+	int ours;
+	bool once; /* exactly one of it, in every ACL */
+} acl_tags[] = {
+	{ ACL_USER_OBJ, ARCHIVE_ENTRY_ACL_USER_OBJ, true },
+	{ ACL_USER, ARCHIVE_ENTRY_ACL_USER, false },
+	{ ACL_GROUP_OBJ, ARCHIVE_ENTRY_ACL_GROUP_OBJ, true },
+	{ ACL_GROUP, ARCHIVE_ENTRY_ACL_GROUP, false },
+	{ ACL_MASK, ARCHIVE_ENTRY_ACL_MASK, false },
+	{ ACL_OTHER, ARCHIVE_ENTRY_ACL_OTHER, true },
+};
+
 static int
 acl_tag(unsigned tag)
 {
-	switch (tag) {
-	case ACL_USER_OBJ:
-		return ARCHIVE_ENTRY_ACL_USER_OBJ;
-	case ACL_USER:
-		return ARCHIVE_ENTRY_ACL_USER;
-	case ACL_GROUP_OBJ:
-		return ARCHIVE_ENTRY_ACL_GROUP_OBJ;
-	case ACL_GROUP:
-		return ARCHIVE_ENTRY_ACL_GROUP;
-	case ACL_MASK:
-		return ARCHIVE_ENTRY_ACL_MASK;
-	case ACL_OTHER:
-		return ARCHIVE_ENTRY_ACL_OTHER;
-	default:
-		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(acl_tags); i++)
+		if (acl_tags[i].kernel == tag)
+			return acl_tags[i].ours;
+	return -1;
+}
+
+static int
+compare_acl(const void *a, const void *b)
+{
+	const struct archive_item_acl *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+int
+archive_item_encode_acl(struct archive_item_acl *list, size_t count, struct buffer *ret,
+    struct error *err)
+{
+	size_t found, done = 0;
+
+	buffer_put_u32(ret, ACL_VERSION);
+	if (count > 0)
+		qsort(list, count, sizeof(*list), compare_acl);
+	for (size_t t = 0; t < ARRAY_LEN(acl_tags); t++) {
+		found = 0;
+		for (size_t i = 0; i < count; i++) {
+			if (list[i].tag != acl_tags[t].ours)
+				continue;
+			found++;
+			buffer_put_u16(ret, acl_tags[t].kernel);
+			buffer_put_u16(ret, (uint16_t)list[i].permissions);
+			buffer_put_u32(ret, list[i].id);
+		}
+		if (acl_tags[t].once && found != 1)
+			return error_set(err, ERROR_BAD_REQUEST, "its ACL is not whole");
+		done += found;
 	}
+	if (done != count)
+		return error_set(err, ERROR_BAD_REQUEST, "its ACL has entries of an unknown kind");
+	return 0;
 }
 
 int

@@ -294,8 +294,8 @@ xattr_get(int fd, const char *name, void *buf, size_t size)
 	return len < 0 && errno == EBADF ? getxattr(proc_path(fd, path), name, buf, size) : len;
 }
 
-static bool
-xattr_is_ours(const char *name)
+bool
+attributes_is_stored(const char *name)
 {
 	return strncmp(name, "user.", 5) == 0 || strncmp(name, "trusted.", 8) == 0 ||
 	    strncmp(name, "security.", 9) == 0 || strcmp(name, ACL_ACCESS) == 0 ||
@@ -368,7 +368,7 @@ attributes_read_xattrs(int fd, struct entry *entry, struct error *err)
 		goto out;
 	}
 	for (ssize_t at = 0; at < len; at += (ssize_t)strlen(names + at) + 1)
-		if (xattr_is_ours(names + at) && xattr_read(fd, names + at, entry, err) < 0)
+		if (attributes_is_stored(names + at) && xattr_read(fd, names + at, entry, err) < 0)
 			goto out;
 	if (entry->xattr_count > 1)
 		qsort(entry->xattrs, entry->xattr_count, sizeof(struct xattr), xattr_compare);
@@ -450,7 +450,7 @@ apply_xattrs(struct apply *apply, bool capability)
 		const struct xattr *xattr = &apply->entry->xattrs[i];
 
 		/* A name that was never ours to store is not ours to set. */
-		if (!xattr_is_ours(xattr->name))
+		if (!attributes_is_stored(xattr->name))
 			continue;
 		if ((strcmp(xattr->name, CAPABILITY) == 0) != capability)
 			continue;

@@ -34,6 +34,9 @@ bool owner_names_gid(struct owner_names *names, const char *group, uint32_t *ret
  */
 void attributes_from_stat(struct entry *entry, const struct stat *st, struct owner_names *names);
 
+/* Whether an extended attribute of this name is stored: user.*, trusted.*, security.*, ACLs. */
+bool attributes_is_stored(const char *name);
+
 /*
  * Read all extended attributes of an open descriptor (O_PATH works too, through /proc/self/fd)
  * into the entry, in order of their names: user.*, trusted.*, security.*, system.posix_acl_*.
