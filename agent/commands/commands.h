@@ -67,8 +67,10 @@ struct command {
 	    "check that all that the snapshots need is there and whole") \
 	_("prune",     "",               0, 0, prune_options,     prune_main, \
 	    "forget snapshots that no rule keeps, remove data that none needs") \
-	_("repair",    "index|snapshots", 1, 1, repair_options,   repair_main, \
-	    "make the index anew, or save what is left of damaged snapshots") \
+	_("repair",    "index|snapshots|packs", 1, 1, repair_options, repair_main, \
+	    "make the index anew, save what is left of damaged snapshots, or heal packs by parity") \
+	_("migrate",   "[up|down|to N|status]", 0, 2, migrate_options, migrate_main, \
+	    "bring the schema of [database], or of the central log, to its newest or another version") \
 	_("key",       "show|change",    1, 1, key_options,       key_main, \
 	    "show the passphrase, or replace it") \
 	_("token",     "add NAME|list|revoke NAME", 1, 2, token_options, token_main, \
@@ -83,12 +85,12 @@ struct command {
 
 extern const struct option_spec backup_options[], restore_options[], json_options[],
     archive_options[], check_options[], prune_options[], key_options[], token_options[],
-    config_options[], repair_options[];
+    config_options[], repair_options[], backup_table_options[], migrate_options[];
 
 command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
     forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,
     version_main, diff_main, find_main, versions_main, pin_main, unpin_main, trash_main,
-    recall_main, repair_main, size_main;
+    recall_main, repair_main, size_main, backup_table_main, migrate_main;
 
 /* Run in the foreground as the agent. */
 command_fn serve_main;

@@ -67,7 +67,8 @@ session_log(struct session *session, struct action *action)
 	if (stat(session->config->state, &st) != 0 || !S_ISDIR(st.st_mode))
 		return;
 	/* "token add": the verb says what was done. */
-	has_verb = strchr(session->line.command->arguments, '|') != NULL;
+	has_verb = session->line.argument_count > 0 &&
+	    strchr(session->line.command->arguments, '|') != NULL;
 	command = mem_printf("holdfastd %s%s%s", session->line.command->name, has_verb ? " " : "",
 	    has_verb ? session->line.arguments[0] : "");
 	origin = mem_printf("cli uid:%u", (unsigned)getuid());

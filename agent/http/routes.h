@@ -15,6 +15,12 @@
 	  "how many backups there were, how many operations succeeded and failed") \
 	_(GET, "/stats", ROLE_READ, 0, "Stats", http_stat, \
 	  "the same as /stat") \
+	_(POST, "/run-migration", ROLE_ADMIN, 0, "RunMigration", http_migration_run, \
+	  "bring the schema of the database to its newest version, or by ?to= to another") \
+	_(GET, "/run-migration", ROLE_READ, 0, "Migrations", http_migration_list, \
+	  "which migrations there are, and which are applied") \
+	_(POST, "/backup_table/{table}", ROLE_OPERATE, 0, "BackupTable", http_backup_table, \
+	  "back a table of the database up; answers when it is stored") \
 	_(GET, "/v1/status", ROLE_READ, ROUTE_INLINE, "", http_status, \
 	  "name, version, repository, runs and free space of the agent") \
 	_(GET, "/v1/runs", ROLE_READ, 0, "", http_runs_list, \

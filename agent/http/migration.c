@@ -1,0 +1,111 @@
+/*
+ * POST /run-migration: bring the database's schema to its newest or another version; GET: which
+ * migrations there are and which are applied.  In a thread of its own, as it waits for MariaDB.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/http/request.h"
+#include "agent/http/router.h"
+#include "agent/http/stream.h"
+#include "agent/migrations.h"
+#include "shared/mem.h"
+
+struct migration_work {
+	const struct config *config;
+	struct migrate_task task;
+	bool log, status;
+};
+
+static int
+migration_produce(struct stream *stream, void *arg, struct error *err)
+{
+	struct migration_work *work = arg;
+	struct agent_migrations set = { .migrations = NULL };
+	json_t *result = NULL;
+	char *text;
+	int rc;
+
+	if (agent_migrations_load(work->config, work->log, &set, err) != 0)
+		return -1;
+	rc = work->status ? migrate_status(&set.settings, set.migrations, &result, err)
+	    : migrate_run(&set.settings, set.migrations, &work->task, &result, err);
+	migrations_free(set.migrations);
+	if (rc != 0)
+		return -1;
+	text = json_dumps(result, JSON_COMPACT);
+	json_decref(result);
+	rc = stream_write(stream, text, strlen(text), err);
+	free(text);
+	/* It is done, whether its client is still there to hear it or not. */
+	return rc != 0 && err->code == ERROR_CANCELLED && !work->status ? 0 : rc;
+}
+
+/* The set that ?set= names. */
+static int
+choose_set(const struct request *request, bool *ret_log, struct error *err)
+{
+	const char *set = params_get(&request->params, "set");
+
+	*ret_log = set != NULL && strcmp(set, "log") == 0;
+	if (set != NULL && !*ret_log && strcmp(set, "user") != 0)
+		return error_set(err, ERROR_BAD_REQUEST, "'set' is 'user' or 'log', not '%s'", set);
+	return 0;
+}
+
+static int
+choose_dry_run(const struct request *request, bool *ret, struct error *err)
+{
+	const char *text = params_get(&request->params, "dry_run");
+
+	*ret = text != NULL && strcmp(text, "true") == 0;
+	if (text != NULL && !*ret && strcmp(text, "false") != 0)
+		return error_set(
+		    err, ERROR_BAD_REQUEST, "'dry_run' is 'true' or 'false', not '%s'", text);
+	return 0;
+}
+
+static void
+answer(struct request *request, struct response *response, const struct migration_work *work)
+{
+	struct migration_work *own = mem_dup(work, sizeof(*work));
+
+	own->config = request->services->config;
+	response_stream(response, 200, "application/json", RESPONSE_LENGTH_UNKNOWN,
+	    migration_produce, own, free);
+}
+
+int
+http_migration_run(struct request *request, struct response *response, struct error *err)
+{
+	static const char *const known[] = { "to", "set", "dry_run", NULL };
+	struct migration_work work = { .status = false };
+	const char *to = params_get(&request->params, "to");
+
+	if (params_check(&request->params, known, err) != 0 ||
+	    choose_set(request, &work.log, err) != 0)
+		return -1;
+	/* ?to=down undoes the newest one, ?to=N goes to a version. */
+	if (agent_migrations_task(to == NULL ? "up" : strcmp(to, "down") == 0 ? "down" : "to",
+		to == NULL || strcmp(to, "down") == 0 ? NULL : to, &work.task, err) != 0) {
+		err->code = ERROR_BAD_REQUEST;
+		return error_hint(err, "write ?to=3, ?to=0 or ?to=down");
+	}
+	if (choose_dry_run(request, &work.task.dry_run, err) != 0)
+		return -1;
+	answer(request, response, &work);
+	return 0;
+}
+
+int
+http_migration_list(struct request *request, struct response *response, struct error *err)
+{
+	static const char *const known[] = { "set", NULL };
+	struct migration_work work = { .status = true };
+
+	if (params_check(&request->params, known, err) != 0 ||
+	    choose_set(request, &work.log, err) != 0)
+		return -1;
+	answer(request, response, &work);
+	return 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * The agent's two sets of migrations: "log", the central log's own schema, and "user", the folder
+ * that [database] migrations names, or the one that comes with the program.
+ */
+#ifndef HOLDFAST_AGENT_MIGRATIONS_H
+#define HOLDFAST_AGENT_MIGRATIONS_H
+
+#include <stdbool.h>
+
+#include "agent/config.h"
+#include "shared/migrate.h"
+
+struct agent_migrations {
+	struct mariadb_settings settings; /* lends the configuration's texts */
+	struct migrations *migrations;    /* migrations_free() */
+};
+
+/* ERROR_CONFIG if no server is configured for it. */
+int agent_migrations_load(const struct config *config, bool log, struct agent_migrations *ret,
+    struct error *err);
+
+/* "up", "down", "to N"; text NULL is "up".  ERROR_USAGE. */
+int agent_migrations_task(const char *verb, const char *version, struct migrate_task *ret,
+    struct error *err);
+
+#endif

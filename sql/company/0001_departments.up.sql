@@ -1,0 +1,4 @@
+CREATE TABLE departments (
+	id         INT NOT NULL PRIMARY KEY,
+	department VARCHAR(255) NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
