@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/repository/parity.h"
 #include "agent/settings_internal.h"
 #include "shared/mem.h"
 #include "shared/secret_file.h"
@@ -203,6 +204,20 @@ check_io(const struct config *config, struct error *err)
 	return error_hint(err, "it takes one of " CONFIG_IO_WORDS);
 }
 
+/* Refused where it cannot be done: a repository without the parity that was asked for is a surprise
+ * on the worst of days. */
+static int
+check_parity(const struct config *config, struct error *err)
+{
+	struct parity_rule rule;
+
+	if (parity_rule_parse(config->parity, &rule, err) == 0 &&
+	    (!parity_rule_is_on(&rule) || parity_is_available(err) == 0))
+		return 0;
+	err->code = ERROR_CONFIG;
+	return error_prefix(err, "%s: ", source_of(config, "repository", "parity"));
+}
+
 static int
 check_together(const struct config *config, struct error *err)
 {
@@ -218,6 +233,8 @@ check_together(const struct config *config, struct error *err)
 	if ((config->tls_cert == NULL) != (config->tls_key == NULL))
 		return error_set(err, ERROR_CONFIG, "%s: 'tls_cert' and 'tls_key' need each other",
 		    source_of(config, "agent", config->tls_cert != NULL ? "tls_cert" : "tls_key"));
+	if (check_parity(config, err) != 0)
+		return -1;
 	return check_io(config, err) != 0 || config_check_servers(config, err) != 0 ? -1 : 0;
 }
 

@@ -60,6 +60,7 @@ struct config {
 	int64_t compression;    /* zstd level */
 	uint64_t threads;       /* 0: one per core */
 	bool verify;            /* open each frame again before it is stored */
+	char *parity;           /* see parity_rule_parse() */
 	char **exclude;
 	size_t exclude_count;
 	bool exclude_caches, one_file_system;

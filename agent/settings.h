@@ -120,6 +120,9 @@
 	    "threads of one run; 0: one per core") \
 	_("repository", "verify", BOOL, verify, "yes", 0, 0, "", \
 	    "open and hash all data once more before it is stored") \
+	_("repository", "parity", TEXT, parity, "off", 1, 16, "", \
+	    "what new packs get so that damage in them heals: off, a share as 10%, or K+M: any M of " \
+	    "K+M blocks may be lost") \
 	_("repository", "exclude", LIST, exclude, "", 1, SETTING_TEXT_MAX, "", \
 	    "patterns left out of every backup, as in .gitignore") \
 	_("repository", "exclude_caches", BOOL, exclude_caches, "no", 0, 0, "", \

@@ -24,8 +24,10 @@ print_check(const struct run_result *result, double seconds)
 	size_t i, j;
 
 	json_array_foreach(damage, i, entry) {
-		printf("damaged: %s: %s\n", json_string_value(json_object_get(entry, "object")),
-		    json_string_value(json_object_get(entry, "problem")));
+		printf("damaged: %s: %s%s\n", json_string_value(json_object_get(entry, "object")),
+		    json_string_value(json_object_get(entry, "problem")),
+		    json_is_true(json_object_get(entry, "healable")) ?
+		    " (healable: holdfastd repair packs --apply)" : "");
 		json_array_foreach(json_object_get(entry, "paths"), j, path)
 			printf("  concerns %s\n", json_string_value(path));
 	}

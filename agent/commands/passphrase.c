@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "agent/repository/parity.h"
 #include "shared/mem.h"
 
 void
@@ -286,8 +287,13 @@ passphrase_open_repository(const struct config *config, struct storage *storage,
 {
 	char *path = passphrase_path(config), *passphrase = NULL;
 	bool has_file = access(path, F_OK) == 0 || config->passphrase_file != NULL;
+	struct parity_rule rule;
 	int rc;
 
+	if (parity_rule_parse(config->parity, &rule, err) != 0) {
+		free(path);
+		return -1;
+	}
 	if (has_file) {
 		rc = open_with_file(storage, path, ret, &passphrase, err);
 	} else if (!ask) {
@@ -300,6 +306,8 @@ passphrase_open_repository(const struct config *config, struct storage *storage,
 		if (rc == 0)
 			rc = repository_open(storage, passphrase, ret, err);
 	}
+	if (rc == 0)
+		repository_set_parity(*ret, &rule);
 	if (rc == 0 && ret_passphrase != NULL) {
 		*ret_passphrase = passphrase;
 		passphrase = NULL;

@@ -146,6 +146,8 @@ execute(struct work *work, struct error *err)
 	    session_open_repository(work->session, err) != 0)
 		return -1;
 	context.repo = work->session->repo;
+	/* The run's notes tell it. */
+	repository_on_healed(context.repo, NULL, NULL);
 	if (run_kind_check(work->command->kind, &context, work->command->arguments, &arguments,
 	    err) != 0)
 		return -1;

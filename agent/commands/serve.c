@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/actionlog/actionlog.h"
+#include "agent/actionlog/ship.h"
 #include "agent/commands/commands.h"
 #include "agent/commands/passphrase.h"
 #include "agent/commands/session.h"
@@ -29,6 +30,7 @@ struct agent {
 	int lock_fd;
 	struct storage *storage;
 	struct actionlog *log;
+	struct log_ship *ship;
 	struct tokens *tokens;
 	struct runs *runs;
 	struct http *http;
@@ -80,6 +82,14 @@ out:
 	return rc;
 }
 
+static void
+log_healed(void *arg, const char *pack)
+{
+	(void)arg;
+	log_event(LOG_LEVEL_WARN, "healed", json_pack("{s:s, s:s}", "pack", pack, "hint",
+	    HEALED_HINT));
+}
+
 /* The repository, made if there is none yet. */
 static int
 open_repository(struct session *session, struct agent *agent, struct error *err)
@@ -105,6 +115,7 @@ open_repository(struct session *session, struct agent *agent, struct error *err)
 	    err) != 0)
 		goto out;
 	agent->storage = NULL; /* the repository's from here on */
+	repository_on_healed(session->repo, log_healed, NULL);
 	rc = state_folder_note_repository(config->state, place, repository_id_text(session->repo),
 	    err);
 out:
@@ -121,6 +132,17 @@ open_log(struct session *session, struct agent *agent, struct error *err)
 		log_event(LOG_LEVEL_ERROR, "log-damaged", json_pack("{s:s}", "message",
 		    actionlog_notice(agent->log)));
 	return 0;
+}
+
+static void
+tell_shipping(const char *host, const struct error *why)
+{
+	json_t *fields = json_pack("{s:s}", "host", host);
+
+	if (why != NULL)
+		log_error("central-log-away", why, fields);
+	else
+		log_event(LOG_LEVEL_INFO, "central-log-back", fields);
 }
 
 static int
@@ -145,11 +167,12 @@ start(struct session *session, struct agent *agent, struct error *err)
 	if (config_verify(config, err) != 0 || state_folder_make(config->state, err) != 0 ||
 	    state_folder_lock(config->state, &agent->lock_fd, err) != 0 ||
 	    open_repository(session, agent, err) != 0 || open_log(session, agent, err) != 0 ||
+	    log_ship_start(config, agent->log, tell_shipping, &agent->ship, err) != 0 ||
 	    open_tokens(session, agent, err) != 0 ||
 	    runs_open(config, session->repo, agent->log, &agent->runs, err) != 0)
 		return -1;
 	services = (struct http_services){ .config = config, .repo = session->repo,
-		.log = agent->log, .runs = agent->runs, .tokens = agent->tokens };
+		.log = agent->log, .ship = agent->ship, .runs = agent->runs, .tokens = agent->tokens };
 	return http_start(&services, &agent->http, err);
 }
 
@@ -202,6 +225,7 @@ stop(struct session *session, struct agent *agent)
 	http_stop(agent->http, DRAIN_MS);
 	runs_close(agent->runs);
 	tokens_close(agent->tokens);
+	log_ship_stop(agent->ship);
 	actionlog_close(agent->log);
 	repository_close(session->repo);
 	session->repo = NULL;

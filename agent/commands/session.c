@@ -23,6 +23,17 @@ session_done(struct session *session)
 	memset(session, 0, sizeof(*session));
 }
 
+static void
+tell_healed(void *arg, const char *pack)
+{
+	struct error note = ERROR_INIT;
+
+	(void)arg;
+	error_set(&note, ERROR_CORRUPT, "%s is damaged; healed while reading", pack);
+	error_hint(&note, HEALED_HINT);
+	session_complain(&note);
+}
+
 int
 session_open_repository(struct session *session, struct error *err)
 {
@@ -44,6 +55,7 @@ session_open_repository(struct session *session, struct error *err)
 		storage_close(storage);
 		return -1;
 	}
+	repository_on_healed(session->repo, tell_healed, NULL);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "agent/repository/check.h"
 #include "agent/repository/prune.h"
 #include "agent/repository/repair.h"
+#include "agent/repository/repair_packs.h"
 #include "agent/repository/snapshot.h"
 #include "shared/buffer.h"
 #include "shared/mem.h"
@@ -79,9 +80,10 @@ static const struct argument_spec prune_arguments[] = {
 };
 
 static const struct argument_spec repair_arguments[] = {
-	{ .name = "what",            .type = ARGUMENT_WORD, .words = "index|snapshots" },
+	{ .name = "what",            .type = ARGUMENT_WORD, .words = "index|snapshots|packs" },
 	{ .name = "apply",           .type = ARGUMENT_BOOL },
 	{ .name = "read_data",       .type = ARGUMENT_BOOL },
+	{ .name = "add_parity",      .type = ARGUMENT_BOOL },
 	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
@@ -400,7 +402,9 @@ check_execute(const struct run_context *context, const json_t *arguments,
 	rc = check_run(context->repo, &options, progress, &done, err);
 	if (rc == 0) {
 		result->bytes = done.bytes_read;
-		result->json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:O*}", "snapshots",
+		result->json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O*}",
+		    "packs_with_parity", (json_int_t)done.packs_with_parity, "parity_bytes",
+		    (json_int_t)done.parity_bytes, "snapshots",
 		    (json_int_t)done.snapshots, "packs", (json_int_t)done.packs, "blobs",
 		    (json_int_t)done.blobs, "trees", (json_int_t)done.trees, "bytes_read",
 		    (json_int_t)done.bytes_read, "errors", (json_int_t)done.errors, "damage",
@@ -409,7 +413,8 @@ check_execute(const struct run_context *context, const json_t *arguments,
 	if (rc == 0 && done.errors > 0) {
 		rc = error_set(err, ERROR_CORRUPT, "the check found %llu error%s",
 		    (unsigned long long)done.errors, done.errors == 1 ? "" : "s");
-		error_hint(err,
+		error_hint(err, done.healable == done.errors ?
+		    "nothing is lost: parity heals all of it, with holdfastd repair packs --apply" :
 		    "the run's result lists them; snapshots that are not named there are "
 		    "whole");
 	}
@@ -491,11 +496,31 @@ repair_check(const struct run_context *context, json_t *arguments, struct error 
 	(void)context;
 	if (what == NULL) {
 		error_set(err, ERROR_BAD_REQUEST, "'what' is missing");
-		return error_hint(err, "it is \"index\" or \"snapshots\"");
+		return error_hint(err, "it is \"index\", \"snapshots\" or \"packs\"");
 	}
 	if (argument_bool(arguments, "read_data", false) && strcmp(what, "snapshots") != 0)
 		return error_set(err, ERROR_BAD_REQUEST,
 		    "'read_data' belongs to the repair of snapshots");
+	if (argument_bool(arguments, "add_parity", false) && strcmp(what, "packs") != 0)
+		return error_set(err, ERROR_BAD_REQUEST,
+		    "'add_parity' belongs to the repair of packs");
+	return 0;
+}
+
+static int
+repair_packs_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	struct repair_packs_options options = {
+		.apply = argument_bool(arguments, "apply", false),
+		.add_parity = argument_bool(arguments, "add_parity", false),
+	};
+	struct repair_packs_result done = { .packs = 0 };
+
+	if (repair_packs(context->repo, &options, progress, &done, err) != 0)
+		return -1;
+	result->json = repair_packs_to_json(&done, options.apply);
+	repair_packs_result_done(&done);
 	return 0;
 }
 
@@ -507,6 +532,8 @@ repair_execute(const struct run_context *context, const json_t *arguments,
 	struct repair_result done = { .packs = 0 };
 	int rc;
 
+	if (strcmp(argument_text(arguments, "what"), "packs") == 0)
+		return repair_packs_execute(context, arguments, progress, result, err);
 	if (strcmp(argument_text(arguments, "what"), "index") == 0)
 		rc = repair_index(context->repo, apply, progress, &done, err);
 	else
@@ -524,8 +551,9 @@ repair_parameter(const json_t *arguments)
 {
 	const char *what = argument_text(arguments, "what");
 
-	return mem_printf("%s%s", what != NULL ? what : "?",
-	    argument_bool(arguments, "read_data", false) ? " read-data" : "");
+	return mem_printf("%s%s%s", what != NULL ? what : "?",
+	    argument_bool(arguments, "read_data", false) ? " read-data" : "",
+	    argument_bool(arguments, "add_parity", false) ? " add-parity" : "");
 }
 
 static const struct {
@@ -627,11 +655,18 @@ add_limits(const struct execution *execution)
 	json_object_set_new(execution->result->json, "limits", limits);
 }
 
+static void
+note_healed(void *arg, const char *pack)
+{
+	progress_note(arg, pack, strlen(pack), "healed while reading; " HEALED_HINT);
+}
+
 int
 run_kind_execute(enum run_kind kind, const struct run_context *context, const json_t *arguments,
     struct progress *progress, struct run_result *result, struct error *err)
 {
 	struct execution execution = { kind, *context, arguments, progress, result };
+	uint64_t mark = repository_healed_mark(context->repo);
 	struct run_pace pace;
 	int rc;
 
@@ -641,6 +676,7 @@ run_kind_execute(enum run_kind kind, const struct run_context *context, const js
 	rc = run_pace_execute(&pace, progress, execute, &execution, err);
 	run_pace_end(&pace);
 	add_limits(&execution);
+	repository_healed_since(context->repo, mark, note_healed, progress);
 	return rc;
 }
 

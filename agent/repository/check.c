@@ -6,6 +6,7 @@
 
 #include "agent/repository/check_internal.h"
 #include "agent/repository/keyfile.h"
+#include "agent/repository/parity_check.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -14,7 +15,7 @@
 #define NAMED_MAX 100
 
 static size_t
-add_damage(struct check *check, const char *object, const char *problem)
+add_damage_as(struct check *check, const char *object, const char *problem, bool healable)
 {
 	struct damage *damage;
 	size_t number;
@@ -24,10 +25,17 @@ add_damage(struct check *check, const char *object, const char *problem)
 	MEM_GROW(check->damages, check->damage_count, check->damage_cap);
 	damage = &check->damages[check->damage_count++];
 	*damage = (struct damage){ mem_strdup(object), mem_strdup(problem), json_array(),
-		json_array(), 0, false };
+		json_array(), 0, false, healable };
 	check->result->errors++;
+	check->result->healable += healable;
 	pthread_mutex_unlock(&check->lock);
 	return number;
+}
+
+static size_t
+add_damage(struct check *check, const char *object, const char *problem)
+{
+	return add_damage_as(check, object, problem, false);
 }
 
 static void
@@ -58,13 +66,23 @@ pack_is_bad(struct check *check, const struct object_id *pack, size_t damage)
 	pthread_rwlock_unlock(&repo->lock);
 }
 
+/* Nothing is lost of what parity can make again: only if it cannot, its blobs are bad. */
 static void
-report_bad_pack(struct check *check, const struct object_id *pack, const struct error *why)
+report_bad_pack(struct check *check, const struct object_id *pack, const struct error *why,
+    bool only_if_needed)
 {
+	bool healable = parity_can_heal(check->repo, pack);
 	char name[PACK_NAME_SIZE];
+	size_t number;
 
 	pack_name(pack, name);
-	pack_is_bad(check, pack, add_damage(check, name, why->message));
+	number = add_damage_as(check, name, why->message, healable);
+	if (healable)
+		return;
+	pack_is_bad(check, pack, number);
+	pthread_mutex_lock(&check->lock);
+	check->damages[number].only_if_needed = only_if_needed;
+	pthread_mutex_unlock(&check->lock);
 }
 
 /* The first bytes of a pack say what it is; nothing reads them but check. */
@@ -80,6 +98,27 @@ check_header(struct check *check, const struct object_id *id, struct error *err)
 	return pack_header_check(header, check->repo->keys, id, err);
 }
 
+/* Whether parity makes a damaged frame again. */
+static bool
+frame_is_healable(struct check *check, const struct pack_directory *directory,
+    const struct pack_frame *frame, struct frame_coder *coder, uint8_t *plain)
+{
+	struct repository *repo = check->repo;
+	struct error ignored = ERROR_INIT;
+	struct pack_source source;
+	struct parity *parity;
+	bool healable;
+
+	if (parity_open(repo->storage, repo->keys, &directory->id, &parity, &ignored) != 1)
+		return false;
+	parity_source(parity, &source);
+	healable = pack_frame_from(&source, repo->keys, coder, &directory->id, frame->offset,
+	    frame->stored_len, plain, frame->plain_len, &ignored) == 0 &&
+	    pack_frame_check(repo->keys, directory, frame, plain, &ignored) == 0;
+	parity_close(parity);
+	return healable;
+}
+
 /* Open every frame of a pack and hash every blob. */
 static int
 verify_frames(struct check *check, const struct pack_directory *directory,
@@ -91,35 +130,46 @@ verify_frames(struct check *check, const struct pack_directory *directory,
 	for (size_t f = 0; f < directory->frame_count; f++) {
 		const struct pack_frame *frame = &directory->frames[f];
 		struct error why = ERROR_INIT;
-		const uint8_t *p;
 		size_t damage;
-		int rc;
+		bool healable;
 
 		if (progress_check(check->progress, err) != 0)
 			return -1;
 		buffer_clear(plain);
-		p = buffer_reserve(plain, frame->plain_len);
-		rc = pack_read_frame(check->repo->storage, check->repo->keys, coder,
+		buffer_reserve(plain, frame->plain_len);
+		if (pack_read_frame(check->repo->storage, check->repo->keys, coder,
 		    &directory->id, frame->offset, frame->stored_len, plain->data,
-		    frame->plain_len, &why);
-		for (size_t b = 0; rc == 0 && b < frame->blob_count; b++) {
-			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
-
-			if (blob_identify(check->repo->keys, p, blob->len, &blob->id) ==
-			    BLOB_KIND_COUNT)
-				rc = error_set(&why, ERROR_CORRUPT,
-				    "%s, frame at %u: a blob does not hold what its name says",
-				    name, frame->offset);
-			p += blob->len;
-		}
+		    frame->plain_len, &why) == 0 &&
+		    pack_frame_check(check->repo->keys, directory, frame, plain->data,
+		        &why) != 0)
+			error_prefix(&why, "%s, frame at %u: ", name, frame->offset);
 		atomic_fetch_add(&check->progress->bytes, frame->stored_len);
-		if (rc == 0)
+		if (why.code == ERROR_NONE)
 			continue;
-		damage = add_damage(check, name, why.message);
-		for (size_t b = 0; b < frame->blob_count; b++)
+		healable = frame_is_healable(check, directory, frame, coder, plain->data);
+		damage = add_damage_as(check, name, why.message, healable);
+		for (size_t b = 0; b < frame->blob_count && !healable; b++)
 			add_bad_blob(check, &directory->blobs[frame->first_blob + b].id, damage);
 	}
 	return 0;
+}
+
+/* A pack's parity is of no use if it is damaged itself, but nothing is lost by that. */
+static void
+check_parity(struct check *check, const struct object_id *pack, bool read)
+{
+	struct error why = ERROR_INIT;
+	char name[PARITY_NAME_SIZE];
+	uint64_t size = 0;
+	int there = parity_check_file(check->repo, pack, read, &size, &why);
+
+	parity_name(pack, name);
+	if (there < 0)
+		add_damage_as(check, name, why.message, true);
+	pthread_mutex_lock(&check->lock);
+	check->result->packs_with_parity += there != 0;
+	check->result->parity_bytes += size;
+	pthread_mutex_unlock(&check->lock);
 }
 
 /* One pack that is in the storage.  Returns -1 only if the check cannot go on. */
@@ -139,9 +189,11 @@ check_pack(struct check *check, const char *name, uint64_t size, bool read,
 	if (check_header(check, &id, &why) != 0 ||
 	    pack_read_directory(check->repo->storage, check->repo->keys, &id, &directory,
 	        &why) != 0) {
-		report_bad_pack(check, &id, &why);
+		report_bad_pack(check, &id, &why, false);
+		check_parity(check, &id, read);
 		return 0;
 	}
+	check_parity(check, &id, read);
 	if (read) {
 		rc = verify_frames(check, directory, coder, plain, err);
 		pthread_mutex_lock(&check->lock);
@@ -270,11 +322,10 @@ check_index(struct check *check, struct error *err)
 	for (size_t i = 0; i < repo->pack_count && suspect; i++) {
 		if (!pack_problem(check, &repo->packs[i], &why))
 			continue;
-		report_bad_pack(check, &repo->packs[i].id, &why);
 		/* A writer that lost its claim may have indexed packs that were removed
 		 * meanwhile; new backups do not rely on them, and prune drops them from the
 		 * index. */
-		check->damages[check->damage_count - 1].only_if_needed = true;
+		report_bad_pack(check, &repo->packs[i].id, &why, true);
 	}
 	return 0;
 }
@@ -385,9 +436,10 @@ take_damages(struct check *check)
 			continue;
 		}
 		json_array_append_new(check->result->damage, json_pack(
-		    "{s:s, s:s, s:o, s:o, s:I}", "object", damage->object, "problem",
-		    damage->problem, "snapshots", damage->snapshots, "paths", damage->paths,
-		    "path_total", (json_int_t)damage->path_total));
+		    "{s:s, s:s, s:b, s:o, s:o, s:I}", "object", damage->object, "problem",
+		    damage->problem, "healable", damage->healable, "snapshots",
+		    damage->snapshots, "paths", damage->paths, "path_total",
+		    (json_int_t)damage->path_total));
 		free(damage->object);
 		free(damage->problem);
 	}
@@ -435,6 +487,27 @@ check_keys(struct check *check, struct error *err)
 	return 0;
 }
 
+/* What lies among the parity and belongs to nothing, and what lacks parity that new packs get. */
+static int
+check_parity_folder(struct check *check, struct error *err)
+{
+	uint64_t without = check->result->packs - check->result->packs_with_parity;
+	struct object_names orphans;
+
+	if (parity_orphans(check->repo, &orphans, err) != 0)
+		return -1;
+	for (size_t i = 0; i < orphans.count; i++)
+		progress_note(check->progress, orphans.list[i], strlen(orphans.list[i]),
+		    "parity of a pack that is gone; prune removes it");
+	object_names_done(&orphans);
+	if (parity_rule_is_on(&check->repo->parity) && without > 0)
+		progress_note(check->progress, PARITY_FOLDER, strlen(PARITY_FOLDER),
+		    "%llu of %llu packs have no parity; add it with: "
+		    "holdfastd repair packs --add-parity --apply",
+		    (unsigned long long)without, (unsigned long long)check->result->packs);
+	return 0;
+}
+
 void
 check_begin(struct check *check, struct repository *repo, const struct check_options *options,
     struct progress *progress, struct check_result *result)
@@ -458,7 +531,7 @@ check_find_bad(struct check *check, struct error *err)
 		return -1;
 	check->result->blobs = check->repo->table.count;
 	progress_phase(check->progress, check->options->read_data ? "read" : "packs");
-	return check_packs(check, err);
+	return check_packs(check, err) != 0 ? -1 : check_parity_folder(check, err);
 }
 
 void

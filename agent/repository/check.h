@@ -19,8 +19,10 @@ struct check_options {
 struct check_result {
 	uint64_t snapshots, packs, blobs, trees;
 	uint64_t bytes_read;
+	uint64_t packs_with_parity, parity_bytes;
 	uint64_t errors;
-	json_t *damage; /* array of {"object", "problem", "snapshots": [], "paths": []} */
+	uint64_t healable; /* of these: nothing is lost, repair_packs() mends it */
+	json_t *damage; /* array of {"object", "problem", "healable", "snapshots": [], "paths": []} */
 };
 
 /* Returns 0 also when damage was found: see result->errors.  -1 if the check could not be done. */

@@ -16,6 +16,7 @@ struct damage {
 	json_t *snapshots, *paths;
 	uint64_t path_total;
 	bool only_if_needed; /* no damage unless some snapshot needs it */
+	bool healable;       /* nothing is lost: repair_packs() makes it whole again */
 };
 
 struct check {

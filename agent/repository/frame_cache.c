@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/repository/repository_internal.h"
+#include "agent/repository/healing.h"
 #include "shared/mem.h"
 
 #define CACHE_BYTES (24u << 20)
@@ -166,9 +166,8 @@ load(struct frame_cache *cache, struct frame_data *frame, const struct blob_plac
 	}
 	frame->data = mem_try(place->plain_len, &err);
 	if (frame->data != NULL)
-		rc = pack_read_frame(cache->repo->storage, cache->repo->keys, idle->coder,
-		    &place->pack, place->frame_offset, place->stored_len, frame->data,
-		    place->plain_len, &err);
+		rc = repository_read_frame(cache->repo, idle->coder, &place->pack,
+		    place->frame_offset, place->stored_len, frame->data, place->plain_len, &err);
 	pthread_mutex_lock(&cache->lock);
 	idle->next = cache->coders;
 	cache->coders = idle;

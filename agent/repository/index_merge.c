@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/repository/healing.h"
 #include "agent/repository/index_merge.h"
 #include "shared/mem.h"
 
@@ -64,8 +65,8 @@ read_directories(struct repository *repo, const struct candidate *list, size_t c
 	for (size_t i = 0; i < count; i++) {
 		for (size_t p = 0; list[i].tier == tier && p < list[i].file->pack_count; p++) {
 			MEM_GROW(directories, *ret_count, cap);
-			if (pack_read_directory(repo->storage, repo->keys,
-			    &list[i].file->packs[p].id, &directories[*ret_count], err) != 0) {
+			if (repository_read_directory(repo, &list[i].file->packs[p].id,
+			    &directories[*ret_count], err) != 0) {
 				*ret = directories;
 				return -1;
 			}

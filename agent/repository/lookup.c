@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/repository/repository_internal.h"
+#include "agent/repository/healing.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -225,8 +225,7 @@ rescue_packs(struct repository *repo, struct error *err)
 	for (size_t i = 0; i < names.count; i++) {
 		if (pack_name_parse(names.list[i], &id) != 0 || find_pack(repo, &id, &number))
 			continue;
-		if (pack_read_directory(repo->storage, repo->keys, &id, &directory,
-		    &ignored) != 0)
+		if (repository_read_directory(repo, &id, &directory, &ignored) != 0)
 			continue;
 		add_directory(repo, directory);
 		pack_directory_free(directory);
@@ -273,14 +272,31 @@ refresh_once(struct repository *repo, struct error *err)
 
 static int load_locked(struct repository *repo, struct error *err);
 
+/* Packs that could not be read were written anew since: all of them are believed again. */
+static void
+forget_damaged(struct repository *repo)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < repo->bad_pack_count; i++)
+		if (repo->bad_packs[i].missing)
+			repo->bad_packs[kept++] = repo->bad_packs[i];
+	repo->bad_pack_count = kept;
+	reset_index(repo);
+}
+
 static int
 refresh_locked(struct repository *repo, struct error *err)
 {
 	struct error vanished = ERROR_INIT;
 	/* A backup that runs relies on a loaded table; it must not find an empty one. */
 	bool loaded = repo->file_count > 0 && repo->files_loaded == repo->file_count;
+	uint64_t mended = heal_log_mended(repo->healed);
 	int rc = 1;
 
+	if (mended != repo->mended)
+		forget_damaged(repo);
+	repo->mended = mended;
 	for (int try = 0; try < REFRESH_TRIES && rc == 1; try++)
 		rc = refresh_once(repo, &vanished);
 	if (rc != 0)
@@ -569,6 +585,18 @@ repository_avoid_pack(struct repository *repo, const struct object_id *pack, str
 	}
 	pthread_rwlock_unlock(&repo->lock);
 	return rc;
+}
+
+bool
+repository_knows_pack(struct repository *repo, const struct object_id *pack)
+{
+	uint32_t number;
+	bool known;
+
+	pthread_rwlock_rdlock(&repo->lock);
+	known = find_pack(repo, pack, &number);
+	pthread_rwlock_unlock(&repo->lock);
+	return known;
 }
 
 int

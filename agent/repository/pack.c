@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "shared/mem.h"
 
@@ -19,6 +20,7 @@ struct pack_writer {
 	uint64_t reserved, written; /* bytes */
 	bool failed;
 	struct error why; /* the first error: what every later call fails with */
+	XXH3_state_t *sum; /* of what was written */
 	struct pack_directory *directory;
 };
 
@@ -55,6 +57,7 @@ pack_writer_free(struct pack_writer *pack)
 {
 	pthread_mutex_destroy(&pack->lock);
 	pthread_cond_destroy(&pack->turn);
+	XXH3_freeState(pack->sum);
 	pack_directory_free(pack->directory);
 	free(pack);
 }
@@ -79,6 +82,13 @@ pack_begin(struct storage *storage, const struct keys *keys, enum pack_kind kind
 	buffer_put(&header, header_magic, sizeof(header_magic));
 	buffer_put(&header, keys_repository(keys)->bytes, OBJECT_ID_SIZE);
 	buffer_put(&header, pack->directory->id.bytes, OBJECT_ID_SIZE);
+	pack->sum = XXH3_createState();
+	if (pack->sum == NULL) {
+		error_set(err, ERROR_INTERNAL, "could not start a checksum: no memory");
+		goto out;
+	}
+	XXH3_64bits_reset(pack->sum);
+	XXH3_64bits_update(pack->sum, header.data, header.len);
 	if (storage_put_begin(storage, name, &pack->put, err) != 0)
 		goto out;
 	if (storage_put_write(pack->put, header.data, header.len, err) != 0) {
@@ -159,6 +169,7 @@ pack_write_frame(struct pack_writer *pack, uint32_t offset, const void *payload,
 		pack->why = *err;
 		goto out;
 	}
+	XXH3_64bits_update(pack->sum, sealed, stored_len);
 	pack->written += stored_len;
 	directory_add(pack->directory, offset, (uint32_t)stored_len, plain_len, blobs, blob_count);
 	rc = 0;
@@ -195,6 +206,8 @@ pack_finish(struct pack_writer *pack, struct pack_directory **ret, struct error 
 	buffer_put_u32(&tail, (uint32_t)sealed_len);
 	buffer_put(&tail, trailer_magic, sizeof(trailer_magic));
 	pack->directory->size = offset + tail.len;
+	XXH3_64bits_update(pack->sum, tail.data, tail.len);
+	pack->directory->sum = XXH3_64bits_digest(pack->sum);
 	if (storage_put_write(pack->put, tail.data, tail.len, err) != 0)
 		goto out;
 	/* If interrupted here, the pack lies whole but unnamed under tmp/ and is swept later. */
@@ -326,19 +339,45 @@ pack_header_check(const uint8_t *header, const struct keys *keys, const struct o
 	return 0;
 }
 
+static int
+stored_get(void *arg, uint64_t offset, void *buf, size_t len, struct error *err)
+{
+	struct pack_stored *stored = arg;
+
+	return storage_get(stored->storage, stored->name, offset, buf, len, err);
+}
+
+/* Without its size, which reading a frame does not need. */
+static struct pack_source
+stored_source(struct pack_stored *stored, struct storage *storage, const struct object_id *id)
+{
+	stored->storage = storage;
+	pack_name(id, stored->name);
+	return (struct pack_source){ .get = stored_get, .arg = stored };
+}
+
+int
+pack_stored_source(struct pack_stored *stored, struct storage *storage,
+    const struct object_id *id, struct pack_source *ret, struct error *err)
+{
+	*ret = stored_source(stored, storage, id);
+	return storage_size(storage, stored->name, &ret->size, err) < 0 ? -1 : 0;
+}
+
 /* Where the trailer says the directory is; checked against the size of the file. */
 static int
-read_trailer(struct storage *storage, const char *name, uint64_t size, uint64_t *ret_offset,
-    uint32_t *ret_len, struct error *err)
+read_trailer(const struct pack_source *source, uint64_t *ret_offset, uint32_t *ret_len,
+    struct error *err)
 {
 	uint8_t trailer[PACK_TRAILER_SIZE];
+	uint64_t size = source->size;
 	const uint8_t *magic;
 	struct reader r;
 
 	if (size < PACK_HEADER_SIZE + SEAL_OVERHEAD + PACK_TRAILER_SIZE || size > PACK_SIZE_MAX)
 		return error_set(err, ERROR_CORRUPT, "pack has an impossible size of %llu bytes",
 		    (unsigned long long)size);
-	if (storage_get(storage, name, size - sizeof(trailer), trailer, sizeof(trailer), err) != 0)
+	if (source->get(source->arg, size - sizeof(trailer), trailer, sizeof(trailer), err) != 0)
 		return -1;
 	reader_init(&r, trailer, sizeof(trailer), "pack trailer");
 	if (reader_get_u64(&r, ret_offset, err) != 0 || reader_get_u32(&r, ret_len, err) != 0 ||
@@ -352,26 +391,21 @@ read_trailer(struct storage *storage, const char *name, uint64_t size, uint64_t 
 }
 
 int
-pack_read_directory(struct storage *storage, const struct keys *keys, const struct object_id *id,
-    struct pack_directory **ret, struct error *err)
+pack_directory_from(const struct pack_source *source, const struct keys *keys,
+    const struct object_id *id, struct pack_directory **ret, struct error *err)
 {
 	struct pack_directory *directory = NULL;
 	uint8_t *sealed = NULL, *plain = NULL;
-	char name[PACK_NAME_SIZE];
-	uint64_t size, offset;
+	uint64_t offset;
 	uint32_t len;
-	int rc = -1, there;
+	int rc = -1;
 
-	pack_name(id, name);
-	there = storage_size(storage, name, &size, err);
-	if (there == 0)
-		error_set(err, ERROR_NOT_FOUND, "pack is missing");
-	if (there != 1 || read_trailer(storage, name, size, &offset, &len, err) != 0)
+	if (read_trailer(source, &offset, &len, err) != 0)
 		goto out;
 	sealed = mem_try(len, err);
 	plain = mem_try(len, err);
 	if (sealed == NULL || plain == NULL ||
-	    storage_get(storage, name, offset, sealed, len, err) != 0)
+	    source->get(source->arg, offset, sealed, len, err) != 0)
 		goto out;
 	if (unseal(keys, SEAL_DIRECTORY, id, offset, sealed, len, plain) != 0) {
 		error_set(err, ERROR_CORRUPT, "pack directory is damaged");
@@ -379,7 +413,7 @@ pack_read_directory(struct storage *storage, const struct keys *keys, const stru
 	}
 	if (pack_directory_decode(plain, len - SEAL_OVERHEAD, &directory, err) != 0)
 		goto out;
-	if (directory->size != size) {
+	if (directory->size != source->size) {
 		error_set(err, ERROR_CORRUPT, "pack directory does not add up to the pack's size");
 		goto out;
 	}
@@ -388,11 +422,76 @@ pack_read_directory(struct storage *storage, const struct keys *keys, const stru
 	directory = NULL;
 	rc = 0;
 out:
-	if (rc != 0)
-		error_prefix(err, "%s: ", name);
 	pack_directory_free(directory);
 	free(sealed);
 	free(plain);
+	return rc;
+}
+
+int
+pack_read_directory(struct storage *storage, const struct keys *keys, const struct object_id *id,
+    struct pack_directory **ret, struct error *err)
+{
+	struct pack_stored stored;
+	struct pack_source source = stored_source(&stored, storage, id);
+	int there = storage_size(storage, stored.name, &source.size, err);
+
+	if (there == 0)
+		error_set(err, ERROR_NOT_FOUND, "pack is missing");
+	if (there == 1 && pack_directory_from(&source, keys, id, ret, err) == 0)
+		return 0;
+	return error_prefix(err, "%s: ", stored.name);
+}
+
+int
+pack_frame_open(const struct keys *keys, struct frame_coder *coder, const struct object_id *id,
+    uint32_t offset, const uint8_t *sealed, uint32_t stored_len, void *plain, uint32_t plain_len,
+    struct error *err)
+{
+	uint8_t *payload = mem_try(stored_len, err);
+	int rc = -1;
+
+	if (payload == NULL)
+		return -1;
+	if (stored_len < SEAL_OVERHEAD ||
+	    unseal(keys, SEAL_FRAME, id, offset, sealed, stored_len, payload) != 0)
+		error_set(err, ERROR_CORRUPT, "frame is damaged");
+	else
+		rc = frame_decode(coder, payload, stored_len - SEAL_OVERHEAD, plain, plain_len, err);
+	free(payload);
+	return rc;
+}
+
+int
+pack_frame_check(const struct keys *keys, const struct pack_directory *directory,
+    const struct pack_frame *frame, const uint8_t *plain, struct error *err)
+{
+	for (size_t b = 0; b < frame->blob_count; b++) {
+		const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
+
+		if (blob_identify(keys, plain, blob->len, &blob->id) == BLOB_KIND_COUNT)
+			return error_set(err, ERROR_CORRUPT,
+			    "a blob does not hold what its name says");
+		plain += blob->len;
+	}
+	return 0;
+}
+
+int
+pack_frame_from(const struct pack_source *source, const struct keys *keys,
+    struct frame_coder *coder, const struct object_id *id, uint32_t offset, uint32_t stored_len,
+    void *plain, uint32_t plain_len, struct error *err)
+{
+	uint8_t *sealed;
+	int rc = -1;
+
+	if (stored_len < SEAL_OVERHEAD + 1 || stored_len > FRAME_PAYLOAD_MAX + SEAL_OVERHEAD)
+		return error_set(err, ERROR_CORRUPT, "frame has an impossible length");
+	sealed = mem_try(stored_len, err);
+	if (sealed != NULL && source->get(source->arg, offset, sealed, stored_len, err) == 0)
+		rc = pack_frame_open(keys, coder, id, offset, sealed, stored_len, plain, plain_len,
+		    err);
+	free(sealed);
 	return rc;
 }
 
@@ -401,29 +500,11 @@ pack_read_frame(struct storage *storage, const struct keys *keys, struct frame_c
     const struct object_id *id, uint32_t offset, uint32_t stored_len, void *plain,
     uint32_t plain_len, struct error *err)
 {
-	uint8_t *sealed = NULL, *payload = NULL;
-	char name[PACK_NAME_SIZE];
-	int rc = -1;
+	struct pack_stored stored;
+	struct pack_source source = stored_source(&stored, storage, id);
 
-	pack_name(id, name);
-	if (stored_len < SEAL_OVERHEAD + 1 || stored_len > FRAME_PAYLOAD_MAX + SEAL_OVERHEAD) {
-		error_set(err, ERROR_CORRUPT, "frame has an impossible length");
-		goto out;
-	}
-	sealed = mem_try(stored_len, err);
-	payload = mem_try(stored_len, err);
-	if (sealed == NULL || payload == NULL ||
-	    storage_get(storage, name, offset, sealed, stored_len, err) != 0)
-		goto out;
-	if (unseal(keys, SEAL_FRAME, id, offset, sealed, stored_len, payload) != 0) {
-		error_set(err, ERROR_CORRUPT, "frame is damaged");
-		goto out;
-	}
-	rc = frame_decode(coder, payload, stored_len - SEAL_OVERHEAD, plain, plain_len, err);
-out:
-	if (rc != 0)
-		error_prefix(err, "%s, frame at %u: ", name, offset);
-	free(sealed);
-	free(payload);
-	return rc;
+	if (pack_frame_from(&source, keys, coder, id, offset, stored_len, plain, plain_len,
+	    err) == 0)
+		return 0;
+	return error_prefix(err, "%s, frame at %u: ", stored.name, offset);
 }

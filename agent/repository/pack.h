@@ -18,6 +18,7 @@
 #include "agent/repository/frame.h"
 #include "agent/storage/storage.h"
 #include "shared/error.h"
+#include "shared/progress.h"
 
 #define PACK_HEADER_SIZE 40
 #define PACK_TRAILER_SIZE 20
@@ -52,6 +53,14 @@ struct pack_directory {
 	size_t frame_count, frame_cap;
 	struct pack_blob *blobs;
 	size_t blob_count, blob_cap;
+	uint64_t sum; /* XXH3-64 of the whole file as it was written; known after pack_finish() only */
+};
+
+/* Where a pack's bytes come from: the storage, or what parity makes of it. */
+struct pack_source {
+	int (*get)(void *arg, uint64_t offset, void *buf, size_t len, struct error *err);
+	void *arg;
+	uint64_t size; /* of the whole file, bytes */
 };
 
 void pack_directory_free(struct pack_directory *directory);
@@ -86,6 +95,39 @@ int pack_read_directory(struct storage *storage, const struct keys *keys,
 int pack_read_frame(struct storage *storage, const struct keys *keys, struct frame_coder *coder,
     const struct object_id *id, uint32_t offset, uint32_t stored_len, void *plain,
     uint32_t plain_len, struct error *err);
+
+/* The same from any source. */
+int pack_directory_from(const struct pack_source *source, const struct keys *keys,
+    const struct object_id *id, struct pack_directory **ret, struct error *err);
+int pack_frame_from(const struct pack_source *source, const struct keys *keys,
+    struct frame_coder *coder, const struct object_id *id, uint32_t offset, uint32_t stored_len,
+    void *plain, uint32_t plain_len, struct error *err);
+/* Decode a frame that is in memory as it lies in the pack. */
+int pack_frame_open(const struct keys *keys, struct frame_coder *coder, const struct object_id *id,
+    uint32_t offset, const uint8_t *sealed, uint32_t stored_len, void *plain, uint32_t plain_len,
+    struct error *err);
+/* Whether a decoded frame holds the blobs that the directory names. */
+int pack_frame_check(const struct keys *keys, const struct pack_directory *directory,
+    const struct pack_frame *frame, const uint8_t *plain, struct error *err);
+
+/* The storage as a source; name is filled in, and used by it. */
+struct pack_stored {
+	struct storage *storage;
+	char name[PACK_NAME_SIZE];
+};
+/* As it is there; size is 0 if it is not. */
+int pack_stored_source(struct pack_stored *stored, struct storage *storage,
+    const struct object_id *id, struct pack_source *ret, struct error *err);
+/*
+ * Read a whole pack: every byte of it is part of something that opens, and every blob is what its
+ * name says.
+ *   put       where the pack is written as it is read; NULL: nowhere
+ *   progress  asked between frames; may be NULL
+ *   ret_sum   XXH3-64 of the file
+ */
+int pack_verify(const struct pack_source *source, const struct keys *keys,
+    const struct object_id *id, struct storage_put *put, struct progress *progress,
+    uint64_t *ret_sum, struct error *err);
 
 /* The directory's plain form; for the pack, its tests and fuzzers. */
 void pack_directory_encode(const struct pack_directory *directory, struct buffer *ret);

@@ -60,6 +60,19 @@ write_index(struct pack_set *set, struct error *err)
 	return 0;
 }
 
+/* If interrupted before the parity is there, the pack is in no index: nobody counts on it. */
+static int
+add_parity(struct pack_set *set, const struct pack_directory *directory, struct error *err)
+{
+	struct parity_shape shape;
+
+	if (!parity_rule_is_on(&set->repo->parity))
+		return 0;
+	parity_shape_choose(&set->repo->parity, directory->size, &shape);
+	return parity_write(set->repo->storage, set->repo->keys, &directory->id, &shape,
+	    &directory->sum, false, err);
+}
+
 static int
 finish_one(struct pack_set *set, struct open_pack *pack, struct error *err)
 {
@@ -68,6 +81,10 @@ finish_one(struct pack_set *set, struct open_pack *pack, struct error *err)
 
 	if (pack_finish(pack->writer, &directory, err) != 0)
 		return -1;
+	if (add_parity(set, directory, err) != 0) {
+		pack_directory_free(directory);
+		return -1;
+	}
 	MEM_GROW(set->done, set->done_count, set->done_cap);
 	set->done[set->done_count++] = directory;
 	if (set->packs_indexed / 4 > enough)

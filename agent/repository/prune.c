@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "agent/repository/claim.h"
+#include "agent/repository/healing.h"
+#include "agent/repository/parity_check.h"
 #include "agent/repository/prune_internal.h"
 #include "agent/repository/scan.h"
 #include "agent/repository/sealed_json.h"
@@ -228,8 +230,7 @@ replace_index(struct repository *repo, const char *name, const struct object_id 
 	for (size_t p = 0; p < file->pack_count && affected && rc == 0; p++) {
 		if (in_list(packs, count, &file->packs[p].id))
 			continue;
-		rc = pack_read_directory(repo->storage, repo->keys, &file->packs[p].id,
-		    &kept[kept_count], err);
+		rc = repository_read_directory(repo, &file->packs[p].id, &kept[kept_count], err);
 		/* A writer that lost its claim may have indexed what was removed meanwhile. */
 		if (rc != 0 && err->code == ERROR_NOT_FOUND)
 			rc = 0;
@@ -255,7 +256,7 @@ remove_packs(struct prune *prune, const struct object_id *packs, size_t count,
 {
 	struct repository *repo = prune->repo;
 	struct object_names names;
-	char name[PACK_NAME_SIZE];
+	char name[PACK_NAME_SIZE], parity[PARITY_NAME_SIZE];
 	int rc = 0;
 
 	if (object_names_read(repo->storage, "index", &names, err) != 0)
@@ -269,6 +270,10 @@ remove_packs(struct prune *prune, const struct object_id *packs, size_t count,
 
 		pack_name(&packs[i], name);
 		rc = storage_remove(repo->storage, name, err);
+		/* If interrupted here, its parity is left over; parity_sweep() finds it. */
+		parity_name(&packs[i], parity);
+		if (rc == 0)
+			rc = storage_remove(repo->storage, parity, err);
 		if (rc == 0 && p >= 0) {
 			prune->result->packs_removed++;
 			prune->result->bytes_removed += repo->packs[p].size;
@@ -365,7 +370,7 @@ rewrite_pack(struct writer_worker *worker, const struct rewrite *rewrite, struct
 	struct frame_coder *coder = frame_coder_new(0);
 	struct pack_directory *directory = NULL;
 	struct buffer plain = BUFFER_INIT;
-	int rc = pack_read_directory(repo->storage, repo->keys, &rewrite->pack, &directory, err);
+	int rc = repository_read_directory(repo, &rewrite->pack, &directory, err);
 
 	for (size_t f = 0; rc == 0 && f < directory->frame_count; f++) {
 		const struct pack_frame *frame = &directory->frames[f];
@@ -373,8 +378,8 @@ rewrite_pack(struct writer_worker *worker, const struct rewrite *rewrite, struct
 
 		buffer_clear(&plain);
 		p = buffer_reserve(&plain, frame->plain_len);
-		rc = pack_read_frame(repo->storage, repo->keys, coder, &rewrite->pack,
-		    frame->offset, frame->stored_len, plain.data, frame->plain_len, err);
+		rc = repository_read_frame(repo, coder, &rewrite->pack, frame->offset,
+		    frame->stored_len, plain.data, frame->plain_len, err);
 		for (size_t b = 0; rc == 0 && b < frame->blob_count; b++) {
 			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
 			struct blob_id id;
@@ -540,6 +545,8 @@ prune_run(struct repository *repo, const struct prune_options *options,
 	    err) != 0)
 		goto out;
 	if (mark_phase(&prune, err) != 0)
+		goto out;
+	if (!options->dry_run && parity_sweep(prune.repo, err) != 0)
 		goto out;
 	claim_release(claim);
 	claim = NULL;

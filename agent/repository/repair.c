@@ -5,6 +5,7 @@
 
 #include "agent/repository/check_internal.h"
 #include "agent/repository/claim.h"
+#include "agent/repository/healing.h"
 #include "agent/repository/snapshot_internal.h"
 #include "agent/repository/tree.h"
 #include "agent/repository/tree_builder.h"
@@ -92,8 +93,7 @@ index_packs(struct repository *repo, const struct object_names *packs, bool appl
 		rc = progress_check(progress, err);
 		if (rc != 0 || pack_name_parse(packs->list[i], &id) != 0)
 			continue;
-		if (pack_read_directory(repo->storage, repo->keys, &id, &directories[count],
-		    &why) != 0) {
+		if (repository_read_directory(repo, &id, &directories[count], &why) != 0) {
 			note_unreadable(unreadable, &id, packs->list[i], &why, progress,
 			    result);
 			continue;

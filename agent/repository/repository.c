@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/repository/healing.h"
 #include "agent/repository/keyfile.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
@@ -69,6 +70,8 @@ repository_through(struct repository *repo, struct storage *storage)
 	struct repository *view = repository_new(storage, repo->keys);
 
 	view->borrowed = true;
+	view->parity = repo->parity;
+	view->healed = repo->healed;
 	return view;
 }
 
@@ -88,6 +91,7 @@ repository_open(struct storage *storage, const char *passphrase, struct reposito
 	if (crypto_start(err) != 0 || keyfile_open(storage, passphrase, &keys, err) != 0)
 		return -1;
 	repo = repository_new(storage, keys);
+	repo->healed = heal_log_new();
 	if (repository_refresh(repo, err) != 0) {
 		repo->storage = NULL; /* stays the caller's */
 		repository_close(repo);
@@ -107,11 +111,18 @@ repository_close(struct repository *repo)
 	free(repo->bad_files);
 	free(repo->bad_packs);
 	if (!repo->borrowed) {
+		heal_log_free(repo->healed);
 		keys_free(repo->keys);
 		storage_close(repo->storage);
 	}
 	pthread_rwlock_destroy(&repo->lock);
 	free(repo);
+}
+
+void
+repository_set_parity(struct repository *repo, const struct parity_rule *rule)
+{
+	repo->parity = rule != NULL ? *rule : (struct parity_rule){ 0, 0, 0 };
 }
 
 struct storage *

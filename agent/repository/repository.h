@@ -47,6 +47,24 @@ const char *repository_id_text(const struct repository *repo);
 int repository_change_passphrase(struct repository *repo, const char *passphrase,
     struct error *err);
 
+/* Packs that are written from now on get this much parity; NULL: none.  To be called before any
+ * other thread uses the repository. */
+struct parity_rule;
+void repository_set_parity(struct repository *repo, const struct parity_rule *rule);
+
+/*
+ * Parity makes damaged parts of packs again as they are read, without a word to whoever reads.
+ * on_healed: first is called once for each such pack, in any thread.
+ * healed_since: each pack of which something was healed since the mark was taken.
+ * Neither may call the repository.
+ */
+#define HEALED_HINT "mend it with: holdfastd repair packs --apply"
+typedef void repository_healed_fn(void *arg, const char *pack);
+void repository_on_healed(struct repository *repo, repository_healed_fn *first, void *arg);
+uint64_t repository_healed_mark(struct repository *repo);
+void repository_healed_since(struct repository *repo, uint64_t mark, repository_healed_fn *each,
+    void *arg);
+
 /* See other writers' new packs: read index files that appeared since. */
 int repository_refresh(struct repository *repo, struct error *err);
 

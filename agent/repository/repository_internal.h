@@ -15,9 +15,11 @@
 #include "agent/repository/crypto.h"
 #include "agent/repository/index.h"
 #include "agent/repository/pack.h"
+#include "agent/repository/parity.h"
 #include "agent/repository/repository.h"
 
 struct frame_cache;
+struct heal_log;
 
 struct pack_info {
 	struct object_id id;
@@ -49,6 +51,8 @@ struct repository {
 	char id_text[OBJECT_ID_TEXT_SIZE];
 	struct chunker chunker;
 	struct frame_cache *cache;
+	struct parity_rule parity; /* of new packs */
+	struct heal_log *healed;   /* belongs to the repository that a view was made of */
 
 	pthread_rwlock_t lock;
 	unsigned writers; /* at work: they rely on a loaded index */
@@ -60,6 +64,7 @@ struct repository {
 	struct blob_table pack_numbers; /* id, followed by zeros, to number (in location.frame) */
 	struct bad_pack *bad_packs;
 	size_t bad_pack_count, bad_pack_cap;
+	uint64_t mended; /* packs, as far as it was noticed: see heal_log_mended() */
 	struct frame_info *frames;
 	size_t frame_count, frame_cap;
 	struct blob_table table;  /* every entry of the files loaded so far */
@@ -100,6 +105,8 @@ int repository_note_missing(struct repository *repo, struct error *err);
  * before, -1 error. */
 int repository_avoid_pack(struct repository *repo, const struct object_id *pack,
     struct error *err);
+/* Whether the index, as far as it was read, speaks of this pack. */
+bool repository_knows_pack(struct repository *repo, const struct object_id *pack);
 /* Make packs known that no index file covers. */
 int repository_load_unindexed(struct repository *repo, struct error *err);
 

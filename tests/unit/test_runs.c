@@ -22,6 +22,8 @@
 #include "agent/repository/check.h"
 #include "agent/repository/prune.h"
 #include "agent/repository/repair.h"
+#include "agent/repository/repair_packs.h"
+#include "agent/tables/backup.h"
 #include "shared/mem.h"
 #include "tests/lib/test_folder.h"
 
@@ -246,6 +248,49 @@ repair_result_to_json(const struct repair_result *result, bool apply)
 
 void
 repair_result_done(struct repair_result *result)
+{
+	(void)result;
+}
+
+/* Nothing is damaged here. */
+uint64_t
+repository_healed_mark(struct repository *repo)
+{
+	(void)repo;
+	return 0;
+}
+
+void
+repository_healed_since(struct repository *repo, uint64_t mark, repository_healed_fn *each,
+    void *arg)
+{
+	(void)repo;
+	(void)mark;
+	(void)each;
+	(void)arg;
+}
+
+int
+repair_packs(struct repository *repo, const struct repair_packs_options *options,
+    struct progress *progress, struct repair_packs_result *result, struct error *err)
+{
+	(void)repo;
+	(void)progress;
+	(void)err;
+	result->packs = 5;
+	result->parity_added = options->add_parity;
+	return 0;
+}
+
+json_t *
+repair_packs_to_json(const struct repair_packs_result *result, bool apply)
+{
+	return json_pack("{s:I, s:I, s:b}", "packs", (json_int_t)result->packs, "parity_added",
+	    (json_int_t)result->parity_added, "applied", apply);
+}
+
+void
+repair_packs_result_done(struct repair_packs_result *result)
 {
 	(void)result;
 }
