@@ -35,6 +35,8 @@ struct command {
 	    "make the repository, and its passphrase in the state folder") \
 	_("backup",    "PATH...",        1, COMMAND_ANY, backup_options, backup_main, \
 	    "back folders or files up into one new snapshot") \
+	_("backup-table", "[TABLE...]",  0, COMMAND_ANY, backup_table_options, backup_table_main, \
+	    "back tables of the database up, or all of them, into one new snapshot") \
 	_("restore",   "ID [PATH...]",   1, COMMAND_ANY, restore_options, restore_main, \
 	    "write a snapshot, or only the given paths of it, below a folder") \
 	_("snapshots", "",               0, 0, json_options,      snapshots_main, \

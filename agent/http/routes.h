@@ -26,7 +26,7 @@
 	_(GET, "/v1/runs", ROLE_READ, 0, "", http_runs_list, \
 	  "runs, newest first") \
 	_(POST, "/v1/runs", ROLE_OPERATE, ROUTE_BODY, "Run", http_runs_start, \
-	  "start a backup, restore, check, prune or repair") \
+	  "start a backup, restore, check, prune, repair or backup of tables") \
 	_(GET, "/v1/runs/{id}", ROLE_READ, 0, "", http_run_get, \
 	  "one run with its progress, losses and result") \
 	_(DELETE, "/v1/runs/{id}", ROLE_OPERATE, 0, "Cancel", http_run_cancel, \

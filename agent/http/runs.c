@@ -79,7 +79,7 @@ http_runs_start(struct request *request, struct response *response, struct error
 	kind_json = json_object_get(json, "kind");
 	if (!json_is_string(kind_json)) {
 		error_set(err, ERROR_BAD_REQUEST, "'kind' is missing or no text");
-		error_hint(err, "kinds are backup, restore, check, prune and repair");
+		error_hint(err, "kinds are backup, restore, check, prune, repair and tables");
 		goto out;
 	}
 	if (run_kind_parse(json_string_value(kind_json), &kind, err) != 0)

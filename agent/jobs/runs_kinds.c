@@ -5,6 +5,7 @@
 
 #include "agent/files/backup.h"
 #include "agent/files/exclude.h"
+#include "agent/jobs/runs_tables.h"
 #include "agent/repository/check.h"
 #include "agent/repository/prune.h"
 #include "agent/repository/repair.h"
@@ -596,7 +597,7 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 		return 0;
 	}
 	error_set(err, ERROR_BAD_REQUEST, "'%.100s' is no kind of run", word);
-	return error_hint(err, "the kinds are backup, restore, check, prune, repair");
+	return error_hint(err, "the kinds are backup, restore, check, prune, repair, tables");
 }
 
 int

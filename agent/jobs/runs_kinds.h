@@ -25,7 +25,9 @@
 	_(PRUNE,   "prune",   "Prune",   "PruneDryRun",   prune_arguments,   NULL, \
 	    prune_execute,   prune_parameter) \
 	_(REPAIR,  "repair",  "Repair",  "RepairDryRun",  repair_arguments,  repair_check, \
-	    repair_execute,  repair_parameter)
+	    repair_execute,  repair_parameter) \
+	_(TABLES,  "tables",  "BackupTable", "BackupTable", tables_arguments,  tables_check, \
+	    tables_execute,  tables_parameter)
 /* clang-format on */
 
 /* So many entries of a restore's dry run are kept in its result; all are counted. */

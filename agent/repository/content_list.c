@@ -93,3 +93,33 @@ content_list_finish(struct content_list *list, struct writer *writer, struct ent
 	list->levels[level].count = 0;
 	return 0;
 }
+
+int
+content_list_prepend(struct writer *writer, const struct entry *head, struct entry *entry,
+    struct error *err)
+{
+	size_t count = head->content_count;
+	struct blob_id *ids, id;
+
+	if (head->depth != 0 || entry->content_count + count > TREE_CONTENT_MAX)
+		return error_set(err, ERROR_TOO_LARGE, "the head of a file has too many chunks");
+	if (count == 0)
+		return 0;
+	ids = mem_calloc(count + entry->content_count, sizeof(*ids));
+	memcpy(ids, head->content, count * sizeof(*ids));
+	/* As deep as what comes after: a list of its own on each level. */
+	for (unsigned depth = 0; depth < entry->depth; depth++) {
+		if (writer_put_meta(writer, BLOB_LIST, ids, count * BLOB_ID_SIZE, &id, err) != 0) {
+			free(ids);
+			return -1;
+		}
+		ids[0] = id;
+		count = 1;
+	}
+	if (entry->content_count > 0)
+		memcpy(ids + count, entry->content, entry->content_count * sizeof(*ids));
+	free(entry->content);
+	entry->content = ids;
+	entry->content_count += count;
+	return 0;
+}

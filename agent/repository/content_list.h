@@ -30,4 +30,11 @@ int content_list_add(struct content_list *list, struct writer *writer, const str
 int content_list_finish(struct content_list *list, struct writer *writer, struct entry *entry,
     struct error *err);
 
+/*
+ * Put the content of a small file (depth 0) before that of another, as if both had been one: for a
+ * head that can only be made when the rest is known.
+ */
+int content_list_prepend(struct writer *writer, const struct entry *head, struct entry *entry,
+    struct error *err);
+
 #endif

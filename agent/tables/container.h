@@ -35,7 +35,8 @@ typedef int container_sink_fn(void *arg, const void *data, size_t len, struct er
 
 struct container;
 
-/* table, with table_select() made, must live as long; it names columns and key. */
+/* table, with table_select() made, must live as long; it names columns and key.  sink may be NULL:
+ * rows are only counted and summed. */
 struct container *container_begin(const struct table *table, container_sink_fn *sink, void *arg);
 int container_row(struct container *container, const char *const *values,
     const unsigned long *lengths, struct error *err);

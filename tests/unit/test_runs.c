@@ -126,6 +126,18 @@ repository_close(struct repository *repo)
 	(void)repo;
 }
 
+int
+tables_backup(struct repository *repo, const struct tables_backup_options *options,
+    struct progress *progress, struct snapshot **ret, json_t **ret_tables, struct error *err)
+{
+	(void)repo;
+	(void)options;
+	(void)progress;
+	(void)ret;
+	(void)ret_tables;
+	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
+}
+
 void
 snapshot_free(struct snapshot *snapshot)
 {

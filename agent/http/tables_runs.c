@@ -1,0 +1,108 @@
+/*
+ * POST /backup_table/{table}: back a table up, and answer when it is stored.
+ *
+ * The client that waits holds a connection but no thread: the run's end completes the answer.
+ * The row of the log is written by the run, also if it is refused.
+ */
+#include <stdio.h>
+
+#include "agent/http/later.h"
+#include "agent/http/negotiate.h"
+#include "agent/http/request.h"
+#include "agent/http/router.h"
+#include "agent/http/runs_http.h"
+
+static const char *const no_parameters[] = { NULL };
+
+static void
+answer_failed(struct request *request, const char *run, const struct error *failure)
+{
+	char instance[64];
+
+	snprintf(instance, sizeof(instance), "/v1/runs/%s", run);
+	response_problem(&request->response, failure, instance);
+}
+
+/* The agent stops before the run has ended. */
+static void
+give_up(struct request *request, const char *run)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, ERROR_UNAVAILABLE, "the agent is stopping");
+	error_hint(&err, "when it runs again, ask for /v1/runs/%s", run);
+	answer_failed(request, run, &err);
+}
+
+/* The run's figures, with where to find more. */
+static void
+answer_done(struct request *request, const json_t *run)
+{
+	const char *snapshot = json_string_value(json_object_get(run, "snapshot"));
+	json_t *answer = json_deep_copy(json_object_get(run, "result"));
+
+	if (answer == NULL)
+		answer = json_object();
+	json_object_set(answer, "run", json_object_get(run, "id"));
+	json_object_set(answer, "outcome", json_object_get(run, "outcome"));
+	json_object_set(answer, "snapshot", json_object_get(run, "snapshot"));
+	json_object_set(answer, "losses", json_object_get(run, "losses"));
+	json_object_set(answer, "notes", json_object_get(run, "notes"));
+	response_json(&request->response, 201, answer);
+	if (snapshot != NULL)
+		response_header(&request->response, "Location", "/v1/snapshots/%s", snapshot);
+}
+
+/* Nothing here waits for the disk: all that is answered is in the run. */
+static void
+run_ended(void *arg, const json_t *run, const struct error *failure)
+{
+	const char *id = json_string_value(json_object_get(run, "id"));
+	struct later *later = arg;
+	struct request *request = later_take(later);
+
+	if (request == NULL)
+		return;
+	if (failure->code != ERROR_NONE)
+		answer_failed(request, id != NULL ? id : "", failure);
+	else
+		answer_done(request, run);
+	later_answered(later);
+}
+
+/* Start a run and answer at its end, or at once if that is preferred. */
+static int
+start_and_wait(struct request *request, struct response *response, enum run_kind kind,
+    const json_t *arguments, struct error *err)
+{
+	char id[RUN_ID_TEXT_SIZE];
+	struct later *later;
+	bool existing;
+
+	if (runs_http_start(request, kind, arguments, id, &existing, err) != 0)
+		return -1;
+	if (prefer_has(request->fields[REQUEST_PREFER], "respond-async"))
+		return runs_http_accepted(request, response, id, existing, err);
+	later = later_new(request, id, give_up);
+	if (runs_when_ended(request->services->runs, id, run_ended, later, err) != 0) {
+		later_cancel(later);
+		return -1;
+	}
+	return 0;
+}
+
+int
+http_backup_table(struct request *request, struct response *response, struct error *err)
+{
+	json_t *arguments;
+	int rc;
+
+	if (params_check(&request->params, no_parameters, err) != 0)
+		return -1;
+	arguments = json_pack("{s:s}", "table", request->id);
+	if (arguments == NULL)
+		return error_set(err, ERROR_BAD_REQUEST, "the table's name is not valid UTF-8");
+	rc = start_and_wait(request, response, RUN_TABLES, arguments, err);
+	json_decref(arguments);
+	return rc;
+}

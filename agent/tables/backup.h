@@ -1,0 +1,46 @@
+/*
+ * Back tables up: one consistent view over several connections, each table streamed into the
+ * repository as one Avro file of a snapshot, and onto the exchange storage.
+ *
+ * Memory: one row and a few frames a connection, whatever the table.
+ * A table that cannot be read is a loss, unless none could: the others are stored.
+ * After a crash: no snapshot, and on the exchange storage the files that were there before.
+ */
+#ifndef HOLDFAST_AGENT_TABLES_BACKUP_H
+#define HOLDFAST_AGENT_TABLES_BACKUP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/repository/repository.h"
+#include "agent/repository/snapshot.h"
+#include "shared/error.h"
+#include "shared/mariadb.h"
+#include "shared/progress.h"
+
+/* Below it lie the tables of a snapshot, and of the exchange storage. */
+#define TABLES_FOLDER "database"
+
+struct tables_backup_options {
+	const struct mariadb_settings *server; /* with name: the database */
+	const char *const *tables;
+	size_t table_count;   /* 0: all of the database, its views and sequences too */
+	const char *exchange; /* URL, or NULL: only into the repository */
+	unsigned connections; /* at least 1 */
+	unsigned threads;     /* of the repository's writer; 0: one per core */
+	int level;
+	bool no_verify;
+	const char *job, *run, *host; /* or NULL */
+	const char *const *tags;
+	size_t tag_count;
+};
+
+/*
+ * Returns 0 with a snapshot (caller frees) once it is durable, and an array of {"table", "kind",
+ * "rows", "bytes", "checksum"}.  ERROR_NOT_FOUND: none of the tables exists.
+ */
+int tables_backup(struct repository *repo, const struct tables_backup_options *options,
+    struct progress *progress, struct snapshot **ret, json_t **ret_tables, struct error *err);
+
+#endif

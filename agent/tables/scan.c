@@ -1,0 +1,99 @@
+#include "agent/tables/scan.h"
+
+#include <mysqld_error.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A question every so many rows whether to go on. */
+#define CHECK_ROWS 4096
+
+int
+scan_session(struct mariadb *db, struct error *err)
+{
+	/*
+	 * A time-out of the server's for a client that does not read would end the backup of a
+	 * table whenever the repository is slow or the run is paused.
+	 */
+	return mariadb_do(db,
+	    "SET SESSION sql_mode = '', time_zone = '+00:00', net_write_timeout = 31536000,"
+	    " net_read_timeout = 31536000, max_statement_time = 0, sql_quote_show_create = 1,"
+	    " group_concat_max_len = 1048576, lock_wait_timeout = 60, innodb_lock_wait_timeout = 60",
+	    err);
+}
+
+/* What the last failure of a handle means for the table. */
+static int
+failed(struct mariadb *db, const struct table *table, struct error *err)
+{
+	mariadb_error(db, "read rows", err);
+	if (err->sys == ER_TABLE_DEF_CHANGED) {
+		error_set(err, ERROR_CONFLICT, "table '%.200s' was altered while it was backed up",
+		    table->name);
+		return error_hint(err, "back it up again");
+	}
+	return error_prefix(err, "table '%.100s': ", table->name);
+}
+
+static int
+fetch_rows(struct mariadb *db, const struct table *table, MYSQL_RES *result,
+    struct container *container, struct progress *progress, struct error *err)
+{
+	unsigned rows = 0;
+	MYSQL_ROW row;
+
+	while ((row = mysql_fetch_row(result)) != NULL) {
+		if (container_row(container, (const char *const *)row,
+		    mysql_fetch_lengths(result), err) != 0)
+			return error_prefix(err, "table '%.100s': ", table->name);
+		if (++rows % CHECK_ROWS == 0 && progress_check(progress, err) != 0)
+			return -1;
+	}
+	if (mysql_errno(mariadb_handle(db)) != 0)
+		return failed(db, table, err);
+	return container_end(container, err);
+}
+
+int
+scan_rows(struct mariadb *db, const struct table *table, const char *sql,
+    struct container *container, struct progress *progress, struct error *err)
+{
+	MYSQL *handle = mariadb_handle(db);
+	struct error ignored;
+	MYSQL_RES *result;
+	int rc;
+
+	/* Bytes as they are stored; names and definitions are asked for in UTF-8 again. */
+	if (mariadb_do(db, "SET character_set_results = NULL", err) != 0)
+		return -1;
+	if (mysql_real_query(handle, sql, strlen(sql)) != 0 ||
+	    (result = mysql_use_result(handle)) == NULL)
+		return failed(db, table, err);
+	rc = fetch_rows(db, table, result, container, progress, err);
+	/* To free a result is to read what is left of it: nobody waits for that. */
+	if (rc != 0 && err->code == ERROR_CANCELLED)
+		mariadb_interrupt(db);
+	mysql_free_result(result);
+	if (rc != 0) {
+		(void)mariadb_do(db, "SET character_set_results = utf8mb4", &ignored);
+		return -1;
+	}
+	return mariadb_do(db, "SET character_set_results = utf8mb4", err);
+}
+
+int
+scan_sum(struct mariadb *db, struct table *table, struct progress *progress, struct row_sum *ret,
+    struct error *err)
+{
+	struct buffer sql = BUFFER_INIT;
+	struct container *container;
+	int rc;
+
+	table_select(table, &sql);
+	container = container_begin(table, NULL, NULL);
+	rc = scan_rows(db, table, buffer_text(&sql), container, progress, err);
+	if (rc == 0)
+		*ret = *container_sum(container);
+	container_free(container);
+	buffer_done(&sql);
+	return rc;
+}
