@@ -43,7 +43,7 @@ struct config {
 	bool insecure_http;
 	uint64_t max_connections, max_connections_per_address;
 	uint64_t max_body;      /* bytes */
-	int64_t header_deadline_s, request_deadline_s, idle_s;
+	int64_t header_deadline_s, request_deadline_s, idle_s, upload_idle_s;
 	uint64_t run_workers;   /* runs at once */
 	/* [log] */
 	struct config_server log;

@@ -49,6 +49,8 @@
 	    "time in which a whole request must have arrived") \
 	_("agent", "idle", DURATION, idle_s, "120s", 1, 86400, "", \
 	    "time after which an unused connection is closed") \
+	_("agent", "upload_idle", DURATION, upload_idle_s, "5m", 1, 86400, "", \
+	    "longest pause in a body that is kept as it comes; without one it may take any time") \
 	_("agent", "run_workers", INTEGER, run_workers, "2", 1, 64, "", \
 	    "runs executed at once; further ones wait in the queue") \
 	_("log", "hosts", LIST, log.hosts, "", 1, SETTING_TEXT_MAX, "MYSQL_HOST", \

@@ -91,8 +91,8 @@ figure(const struct run_result *result, const char *name)
 	return json_integer_value(json_object_get(result->json, name));
 }
 
-static void
-print_backup(const struct run_result *result, double seconds)
+void
+run_print_snapshot(const struct run_result *result, double seconds)
 {
 	char bytes[16], stored[16], added[16];
 
@@ -117,7 +117,7 @@ int
 backup_main(struct session *session, struct error *err)
 {
 	struct run_command command = { .kind = RUN_BACKUP, .arguments = json_object(),
-		.print = print_backup };
+		.print = run_print_snapshot };
 	json_t *tags = json_array();
 	int rc = -1;
 

@@ -136,7 +136,7 @@ static int
 execute(struct work *work, struct error *err)
 {
 	struct run_context context = { .config = work->session->config, .run = work->id,
-		.rights = POLICY_LOCAL };
+		.rights = POLICY_LOCAL, .input = work->command->input };
 	json_t *arguments = NULL;
 	int rc;
 

@@ -1,5 +1,5 @@
 /*
- * Commands that do what a run does: backup, restore, check, prune.  The same table of kinds
+ * Commands that do what a run does: backup, import, restore, check, prune.  The same table of kinds
  * checks and executes them as in the agent; here the operator's rights are those of the system.
  */
 #ifndef HOLDFAST_AGENT_COMMANDS_RUN_COMMAND_H
@@ -25,6 +25,7 @@
 struct run_command {
 	enum run_kind kind;
 	json_t *arguments; /* borrowed */
+	const struct import_input *input; /* of an import, or NULL */
 	/* Tell the result to people; not called with --json. */
 	void (*print)(const struct run_result *result, double seconds);
 	/* For a restore, or NULL; not called with --json. */
@@ -34,6 +35,9 @@ struct run_command {
 /* Execute with progress on a terminal, losses on standard error, the result on standard output
  * and a row in the log.  Returns the exit status, or -1. */
 int run_command(struct session *session, const struct run_command *command, struct error *err);
+
+/* For print, of a run that made a snapshot. */
+void run_print_snapshot(const struct run_result *result, double seconds);
 
 /* A path of the command line as an argument: absolute, and printable if it is no UTF-8. */
 json_t *run_path_argument(const char *path, struct error *err);

@@ -196,12 +196,23 @@ give_up(struct request *request, const char *run)
 }
 
 int
+runs_http_answer_snapshot(struct request *request, const char *id, struct error *err)
+{
+	struct later *later = later_new(request, id, give_up);
+
+	if (runs_when_ended(request->services->runs, id, backup_ended, later, err) != 0) {
+		later_cancel(later);
+		return -1;
+	}
+	return 0;
+}
+
+int
 http_backup(struct request *request, struct response *response, struct error *err)
 {
 	static const char *const known[] = { NULL };
 	char id[RUN_ID_TEXT_SIZE];
 	json_t *arguments = NULL;
-	struct later *later;
 	bool existing;
 	int rc;
 
@@ -214,10 +225,5 @@ http_backup(struct request *request, struct response *response, struct error *er
 		return -1;
 	if (prefer_has(request->fields[REQUEST_PREFER], "respond-async"))
 		return runs_http_accepted(request, response, id, existing, err);
-	later = later_new(request, id, give_up);
-	if (runs_when_ended(request->services->runs, id, backup_ended, later, err) != 0) {
-		later_cancel(later);
-		return -1;
-	}
-	return 0;
+	return runs_http_answer_snapshot(request, id, err);
 }

@@ -28,8 +28,11 @@ struct connection {
 	TAILQ_ENTRY(connection) waiting; /* while evictable, longest wait first */
 	int fd;
 	bool tls, answered_before;
+	bool answered; /* by us, behind the library: it gets no second answer */
 	enum connection_state state;
 	int64_t deadline_ms;
+	size_t received; /* of a streamed body, since the deadline was set */
+	char *answer;    /* instead of that of a deadline; or NULL */
 	struct address_key key;
 	struct peer peer;
 };
@@ -207,6 +210,10 @@ set_state(struct connections *connections, struct connection *connection,
 	case CONNECTION_BODY:
 		connection->deadline_ms = now + limits->request_ms;
 		break;
+	case CONNECTION_STREAM:
+		connection->deadline_ms = now + limits->upload_ms;
+		connection->received = 0;
+		break;
 	case CONNECTION_BUSY:
 	case CONNECTION_CUT:
 		connection->deadline_ms = NO_DEADLINE;
@@ -221,7 +228,7 @@ cut(struct connections *connections, struct connection *connection, const char *
 	if (connection->state == CONNECTION_CUT)
 		return;
 	set_state(connections, connection, CONNECTION_CUT);
-	if (answer != NULL && !connection->tls)
+	if (answer != NULL && !connection->tls && !connection->answered)
 		send(connection->fd, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(connection->fd, SHUT_RDWR);
 }
@@ -293,6 +300,7 @@ connections_closed(struct connections *connections, struct connection *connectio
 	connections->count--;
 	count_address(connections, &connection->key, -1);
 	pthread_mutex_unlock(&connections->lock);
+	free(connection->answer);
 	free(connection);
 }
 
@@ -319,6 +327,62 @@ connection_state(struct connections *connections, struct connection *connection)
 	state = connection->state;
 	pthread_mutex_unlock(&connections->lock);
 	return state;
+}
+
+/*
+ * Bodies of any size.
+ */
+
+bool
+connection_received(struct connections *connections, struct connection *connection, size_t len)
+{
+	bool alive;
+
+	pthread_mutex_lock(&connections->lock);
+	alive = connection->state != CONNECTION_CUT;
+	if (alive && connection->state != CONNECTION_STREAM)
+		set_state(connections, connection, CONNECTION_STREAM);
+	connection->received += len;
+	/* One that is to end soon gets no more time. */
+	if (alive && connection->received >= CONNECTION_PACE && connection->answer == NULL)
+		set_state(connections, connection, CONNECTION_STREAM);
+	pthread_mutex_unlock(&connections->lock);
+	return alive;
+}
+
+bool
+connection_answer(struct connections *connections, struct connection *connection,
+    const char *answer)
+{
+	bool possible;
+
+	pthread_mutex_lock(&connections->lock);
+	possible = !connection->tls && connection->state != CONNECTION_CUT;
+	if (possible) {
+		send(connection->fd, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+		/* Not the other way: what comes and is not read would take the answer with it. */
+		shutdown(connection->fd, SHUT_WR);
+		connection->deadline_ms = time_monotonic_ms() + connections->limits.header_ms;
+		connection->answered = true;
+	}
+	pthread_mutex_unlock(&connections->lock);
+	return possible;
+}
+
+/* Time for what is on its way to arrive, and to be answered in order. */
+#define END_SOON_MS 1000
+
+void
+connection_end_soon(struct connections *connections, struct connection *connection,
+    const char *answer)
+{
+	pthread_mutex_lock(&connections->lock);
+	if (connection->state == CONNECTION_STREAM) {
+		free(connection->answer);
+		connection->answer = mem_strdup(answer);
+		connection->deadline_ms = time_monotonic_ms() + END_SOON_MS;
+	}
+	pthread_mutex_unlock(&connections->lock);
 }
 
 /*
@@ -388,13 +452,14 @@ connections_reap(struct connections *connections, int64_t now_ms)
 	struct connection *c;
 
 	error_set(&err, ERROR_REQUEST_TIMEOUT, "the request was not complete in time");
-	error_hint(&err, "send it without pauses; the time is set by header_deadline and "
-	    "request_deadline");
+	error_hint(&err, "send it without pauses; the time is set by header_deadline, "
+	    "request_deadline and upload_idle");
 	refusal_text(&err, answer);
 	pthread_mutex_lock(&connections->lock);
 	TAILQ_FOREACH(c, &connections->all, all) {
 		if (now_ms >= c->deadline_ms)
-			cut(connections, c, c->state == CONNECTION_IDLE ? NULL : answer);
+			cut(connections, c, c->state == CONNECTION_IDLE ? NULL
+			    : c->answer != NULL ? c->answer : answer);
 	}
 	pthread_mutex_unlock(&connections->lock);
 }

@@ -11,6 +11,9 @@
  *             idle_s after an answer
  *   HEADER    request line seen, header not complete; evictable
  *   BODY      authorised, the body arrives; deadline request_deadline_s
+ *   STREAM    the same, of a body of any size: no deadline for the whole, but at least
+ *             CONNECTION_PACE bytes within each upload_idle_s; without a deadline while the
+ *             connection is suspended because the agent is the slower side (BUSY)
  *   BUSY      being answered; no deadline (the library ends those whose client does not read)
  *   CUT       shut down by us; the library closes it as soon as it sees that
  *
@@ -33,13 +36,17 @@ struct connections;
 
 struct connection_limits {
 	uint64_t connections, per_address;
-	int64_t header_ms, request_ms, idle_ms;
+	int64_t header_ms, request_ms, idle_ms, upload_ms;
 };
+
+/* Slower than any program that has something to say, faster than a byte now and then. */
+#define CONNECTION_PACE 1024u
 
 enum connection_state {
 	CONNECTION_IDLE,
 	CONNECTION_HEADER,
 	CONNECTION_BODY,
+	CONNECTION_STREAM,
 	CONNECTION_BUSY,
 	CONNECTION_CUT
 };
@@ -76,6 +83,19 @@ enum connection_state connection_state(struct connections *connections,
  * once: for the cases in which the library lets us send no answer.
  */
 void connection_cut(struct connections *connections, struct connection *connection,
+    const char *answer);
+
+/* So much of a streamed body has come: goes to (or on in) STREAM.  False if it was cut meanwhile. */
+bool connection_received(struct connections *connections, struct connection *connection, size_t len);
+/*
+ * Send a last answer, as far as the socket takes it at once, while the body still arrives: the
+ * client can read it while the rest of the body is thrown away, for header_ms at most.  False if
+ * that is not possible (TLS, or it was cut).
+ */
+bool connection_answer(struct connections *connections, struct connection *connection,
+    const char *answer);
+/* A body is not wanted any more: cut it with this answer in a second, unless it is answered before. */
+void connection_end_soon(struct connections *connections, struct connection *connection,
     const char *answer);
 
 /*

@@ -5,6 +5,10 @@
  * the body, then once more at its end, and again whenever a suspended connection was resumed.
  * An answer that is queued at the first call closes the connection, whatever follows on it:
  * that is what a malformed request gets.
+ *
+ * A body of any size (ROUTE_STREAM) is asked for only once its handler wants it: the connection is
+ * suspended at the first call and resumed by a worker.  Only then does the library tell a client
+ * that waits for it to continue.
  */
 #include <microhttpd.h>
 #include <stdio.h>
@@ -20,6 +24,7 @@
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/server_internal.h"
+#include "agent/http/upload.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -124,7 +129,8 @@ static int
 check_body(const struct request *request, struct error *err)
 {
 	const struct request_framing *framing = &request->framing;
-	uint64_t max = request->services->config->max_body;
+	uint64_t max = (request->route->flags & ROUTE_STREAM) != 0 ? UINT64_MAX
+	    : request->services->config->max_body;
 
 	if (!framing->chunked && framing->length == 0)
 		return 0;
@@ -203,6 +209,72 @@ hand_over(struct request *request)
 	return MHD_YES;
 }
 
+/* Its sender waits for our word, or sends too much to be read for nothing. */
+static bool
+answer_at_once(const struct request *request)
+{
+	return request->framing.expects_continue || request->framing.length > DISCARD_MAX;
+}
+
+/* Back to the epoll thread with a body that is still to come. */
+static void
+resume_body(struct request *request, enum request_phase phase)
+{
+	request->phase = phase;
+	request->resumed = true;
+	server_resume(request->http, request->mhd);
+}
+
+/* In a worker: does the handler want the body?  A pool_fn. */
+static void
+prepare_stream(void *arg)
+{
+	struct request *request = arg;
+
+	if (request->route->handler(request, &request->response, &request->failure) == 0) {
+		error_clear(&request->failure);
+		resume_body(request, PHASE_STREAM);
+	} else if (answer_at_once(request)) {
+		request->response.close = true;
+		answer_work(request);
+	} else {
+		resume_body(request, PHASE_DISCARD);
+	}
+}
+
+static enum MHD_Result
+begin_stream(struct request *request)
+{
+	if (!connection_enter(request->http->connections, request->connection, CONNECTION_BUSY))
+		return MHD_NO;
+	request->phase = PHASE_PREPARE;
+	if (server_suspend(request->http, request->mhd)) {
+		pool_submit(server_pool(request->http), prepare_stream, request);
+		return MHD_YES;
+	}
+	/* As hand_over() says it. */
+	error_set(&request->failure, ERROR_UNAVAILABLE, "the agent is stopping");
+	request->response.close = true;
+	return hand_over(request);
+}
+
+/* The first call after the one that was suspended. */
+static enum MHD_Result
+go_on(struct request *request)
+{
+	struct connections *connections = request->http->connections;
+	unsigned idle_s = (unsigned)request->services->config->upload_idle_s;
+
+	request->resumed = false;
+	if (request->phase == PHASE_DISCARD)
+		return connection_enter(connections, request->connection, CONNECTION_BODY)
+		    ? MHD_YES : MHD_NO;
+	/* The library's own limit of idle time must not come first. */
+	MHD_set_connection_option(request->mhd, MHD_CONNECTION_OPTION_TIMEOUT, idle_s + 60);
+	return connection_enter(connections, request->connection, CONNECTION_STREAM) ? MHD_YES
+	    : MHD_NO;
+}
+
 /* The header is complete. */
 static enum MHD_Result
 begin(struct request *request, const char *method, const char *version)
@@ -234,12 +306,13 @@ begin(struct request *request, const char *method, const char *version)
 	if (request->framing.chunked)
 		request->response.close = true;
 	if (decide(request, err) == 0) {
+		if ((request->route->flags & ROUTE_STREAM) != 0)
+			return begin_stream(request);
 		request->phase = PHASE_BODY;
 		return connection_enter(request->http->connections, request->connection,
 		    CONNECTION_BODY) ? MHD_YES : MHD_NO;
 	}
-	/* Its sender waits for our word, or sends too much to be read for nothing. */
-	if (request->framing.expects_continue || request->framing.length > DISCARD_MAX) {
+	if (answer_at_once(request)) {
 		request->response.close = true;
 		return hand_over(request);
 	}
@@ -247,18 +320,58 @@ begin(struct request *request, const char *method, const char *version)
 	return MHD_YES;
 }
 
+/*
+ * In mid-body the library sends no answer for us.  The client that reads it while it sends on may
+ * still see it.
+ */
+static enum MHD_Result
+refuse_rest(struct request *request)
+{
+	struct connections *connections = request->http->connections;
+	char answer[REFUSAL_TEXT_SIZE];
+
+	refusal_text(&request->failure, answer);
+	request->phase = PHASE_REFUSED;
+	if (!connection_enter(connections, request->connection, CONNECTION_BODY))
+		return MHD_NO;
+	if (connection_answer(connections, request->connection, answer))
+		return MHD_YES;
+	connection_cut(connections, request->connection, answer);
+	return MHD_NO;
+}
+
 static enum MHD_Result
 discard(struct request *request, size_t len)
 {
-	char answer[REFUSAL_TEXT_SIZE];
-
 	request->discarded += len;
 	if (request->discarded <= DISCARD_MAX)
 		return MHD_YES;
-	/* In mid-body the library sends no answer for us. */
-	refusal_text(&request->failure, answer);
-	connection_cut(request->http->connections, request->connection, answer);
-	return MHD_NO;
+	return refuse_rest(request);
+}
+
+/* A part of a body of any size; ret_len: how much of it is left. */
+static enum MHD_Result
+take_stream(struct request *request, const char *data, size_t *len)
+{
+	struct connections *connections = request->http->connections;
+	enum upload_state state;
+	size_t taken;
+
+	taken = upload_put(request->upload, data, *len, &state, &request->failure);
+	*len -= taken;
+	request->received += taken;
+	if (state == UPLOAD_FULL)
+		return connection_enter(connections, request->connection, CONNECTION_BUSY) ? MHD_YES
+		    : MHD_NO;
+	if (state == UPLOAD_OPEN)
+		return connection_received(connections, request->connection, taken) ? MHD_YES : MHD_NO;
+	/* The run has failed.  What is on its way is read, if it has an end. */
+	if (request->framing.chunked ||
+	    request->framing.length - request->received > DISCARD_MAX)
+		return refuse_rest(request);
+	request->phase = PHASE_DISCARD;
+	return connection_enter(connections, request->connection, CONNECTION_BODY) ? MHD_YES
+	    : MHD_NO;
 }
 
 static enum MHD_Result
@@ -282,6 +395,17 @@ take_body(struct request *request, const char *data, size_t *len)
 	return MHD_YES;
 }
 
+/* All of the body is there. */
+static enum MHD_Result
+end_stream(struct request *request)
+{
+	unsigned idle_s = (unsigned)request->services->config->idle_s;
+
+	upload_end(request->upload);
+	MHD_set_connection_option(request->mhd, MHD_CONNECTION_OPTION_TIMEOUT, idle_s);
+	return hand_over(request);
+}
+
 static enum MHD_Result
 exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
     const char *version, const char *data, size_t *len, void **request_cls)
@@ -291,9 +415,20 @@ exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const ch
 	(void)cls;
 	(void)mhd;
 	(void)url; /* decoded in place, NULs and all: we decode what was sent ourselves */
+	if (request->resumed)
+		return go_on(request);
 	switch (request->phase) {
 	case PHASE_NEW:
 		return begin(request, method, version);
+	case PHASE_STREAM:
+		if (*len > 0)
+			return take_stream(request, data, len);
+		return end_stream(request);
+	case PHASE_REFUSED:
+		if (*len == 0)
+			return MHD_NO;
+		*len = 0;
+		return MHD_YES;
 	case PHASE_BODY:
 	case PHASE_DISCARD:
 		if (*len > 0)
@@ -301,6 +436,7 @@ exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const ch
 		return hand_over(request);
 	case PHASE_ANSWER:
 		return answer_queue(request);
+	case PHASE_PREPARE:
 	case PHASE_WORK:
 	case PHASE_DONE:
 		break;
@@ -378,6 +514,13 @@ lost_reason(struct request *request)
 
 	if (request->failure.code != ERROR_NONE)
 		return true;
+	if (connection_state(request->http->connections, request->connection) == CONNECTION_CUT &&
+	    request->phase == PHASE_STREAM) {
+		error_set(&request->failure, ERROR_REQUEST_TIMEOUT,
+		    "the data stopped coming, for longer than upload_idle");
+		error_hint(&request->failure, "nothing was kept; send it again");
+		return true;
+	}
 	if (connection_state(request->http->connections, request->connection) == CONNECTION_CUT) {
 		error_set(&request->failure, ERROR_REQUEST_TIMEOUT,
 		    "the request was not complete in time");

@@ -7,6 +7,7 @@
 
 #include "agent/http/later.h"
 #include "agent/http/negotiate.h"
+#include "agent/http/upload.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -24,6 +25,8 @@ request_free(struct request *request)
 	if (request == NULL)
 		return;
 	later_detach(request->later);
+	if (request->upload != NULL) /* the body had no end unless upload_end() said so */
+		upload_detach(request->upload, &request->failure);
 	free(request->method);
 	free(request->target);
 	free(request->path);

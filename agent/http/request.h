@@ -60,6 +60,9 @@ struct params {
 enum request_phase {
 	PHASE_NEW,      /* no handler call yet */
 	PHASE_BODY,     /* the body is being read */
+	PHASE_PREPARE,  /* suspended; a worker decides whether the body is wanted (ROUTE_STREAM) */
+	PHASE_STREAM,   /* the body goes to request->upload as it comes */
+	PHASE_REFUSED,  /* answered behind the library; the rest of the body is thrown away */
 	PHASE_DISCARD,  /* the body is read and thrown away: the answer is known already */
 	PHASE_WORK,     /* suspended; a worker has it */
 	PHASE_ANSWER,   /* the response is complete */
@@ -70,6 +73,7 @@ struct connection;
 struct http;
 struct later;
 struct route;
+struct upload;
 
 struct request {
 	const struct http_services *services;
@@ -91,7 +95,9 @@ struct request {
 	char *fields[REQUEST_FIELD_COUNT];
 	struct request_framing framing;
 	struct buffer body;
-	uint64_t discarded;
+	uint64_t discarded, received; /* of the body, by PHASE_DISCARD and PHASE_STREAM */
+	struct upload *upload;      /* of a ROUTE_STREAM, from its handler's first call on */
+	bool resumed;               /* the next call of the library means nothing but that */
 
 	enum role role;
 	char origin[192];           /* for the log */

@@ -18,6 +18,11 @@ typedef int http_handler_fn(struct request *request, struct response *response,
     struct error *err);
 
 #define ROUTE_BODY 1u   /* takes a body; others refuse one */
+/*
+ * With ROUTE_BODY: a body of any size that is not collected.  The handler is called twice: before
+ * the body is asked for, when it may refuse it or begin an upload, and once all of it has come.
+ */
+#define ROUTE_STREAM 4u
 /* Runs in the epoll thread: must not touch the disk, nor a lock that somebody holds over that. */
 #define ROUTE_INLINE 2u
 

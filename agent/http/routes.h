@@ -41,6 +41,10 @@
 	  "follow all runs by server-sent events") \
 	_(GET, "/v1/snapshots", ROLE_READ, 0, "", http_snapshots_list, \
 	  "snapshots, newest first") \
+	_(POST, "/v1/snapshots", ROLE_OPERATE, ROUTE_BODY | ROUTE_STREAM, "Import", \
+	  http_snapshot_import, "keep the body as a snapshot: a file, or what a tar holds") \
+	_(PUT, "/v1/snapshots", ROLE_OPERATE, ROUTE_BODY | ROUTE_STREAM, "Import", \
+	  http_snapshot_import, "the same as POST") \
 	_(GET, "/v1/snapshots/{id}", ROLE_READ, 0, "", http_snapshot_get, \
 	  "one snapshot, by id, by the beginning of its id, or 'latest'") \
 	_(DELETE, "/v1/snapshots/{id}", ROLE_ADMIN, 0, "DeleteSnapshot", http_snapshot_delete, \

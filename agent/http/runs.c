@@ -10,6 +10,7 @@
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/runs_http.h"
+#include "agent/http/upload.h"
 #include "agent/jobs/arguments.h"
 
 #define KEY_MAX 255
@@ -33,6 +34,7 @@ runs_http_start(struct request *request, enum run_kind kind, const json_t *argum
 		.command = command,
 		.origin = request->origin,
 		.idempotency_key = key,
+		.input = request->upload == NULL ? NULL : upload_input(request->upload),
 	};
 	request->logged = true;
 	return runs_start(request->services->runs, &start, ret_id, ret_existing, err);

@@ -11,7 +11,7 @@
 #include "agent/jobs/runs.h"
 #include "shared/error.h"
 
-/* Start it, with the request's origin and Idempotency-Key.  From here on the run writes the row
+/* Start it, with the request's origin, Idempotency-Key and upload.  From here on the run writes the row
  * of the log, also if it is refused. */
 int runs_http_start(struct request *request, enum run_kind kind, const json_t *arguments,
     char ret_id[RUN_ID_TEXT_SIZE], bool *ret_existing, struct error *err);
@@ -19,5 +19,9 @@ int runs_http_start(struct request *request, enum run_kind kind, const json_t *a
 /* 202 with the run's document and address; 200 if the run was there already. */
 int runs_http_accepted(struct request *request, struct response *response, const char *id,
     bool existing, struct error *err);
+
+/* 201 with the snapshot that the run makes, once it has ended, or its failure; 503 if the agent
+ * stops before that.  Of a dry run: 200 with the run's document. */
+int runs_http_answer_snapshot(struct request *request, const char *id, struct error *err);
 
 #endif

@@ -18,6 +18,7 @@
 #include "agent/http/server_internal.h"
 #include "agent/http/status.h"
 #include "agent/http/stream.h"
+#include "agent/http/upload.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -361,6 +362,7 @@ http_new(const struct http_services *services)
 		.header_ms = config->header_deadline_s * 1000,
 		.request_ms = config->request_deadline_s * 1000,
 		.idle_ms = config->idle_s * 1000,
+		.upload_ms = config->upload_idle_s * 1000,
 	};
 	pthread_condattr_t attr;
 
@@ -530,6 +532,7 @@ http_stop(struct http *http, int64_t drain_ms)
 	stop_accepting(http);
 	stop_ticker(http);
 	each_event_stream(http, event_stream_end);
+	uploads_stop(http);
 	give_up_waiting(http);
 	drain(http, drain_ms);
 	for (i = 0; i < http->listener_count; i++) {

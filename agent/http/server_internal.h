@@ -23,6 +23,7 @@ struct listener;
 struct pool;
 struct request;
 struct status_cache;
+struct upload;
 
 struct http {
 	struct http_services services;
@@ -46,6 +47,8 @@ struct http {
 	struct stream *streams[STREAMS_MAX];
 	bool streams_stopped; /* no new ones */
 	struct event_stream *event_streams;
+	struct upload *uploads;
+	bool uploads_stopped; /* no new ones */
 	struct request **waiting;
 	size_t waiting_count, waiting_cap;
 	struct audit_limit refusals;

@@ -253,6 +253,7 @@ run_finish(struct runs *runs, struct run *run, const char *outcome, const struct
 		waiters = next;
 	}
 	json_decref(final);
+	run_release_input(run);
 	if (done)
 		run_free(run);
 	give_memory_back(runs);
@@ -285,7 +286,8 @@ static void
 execute(struct runs *runs, struct run *run)
 {
 	struct run_context context = { .config = runs->config, .repo = runs->repo, .run = run->id,
-		.rights = POLICY_REMOTE, .limits = runs->limits };
+		.rights = POLICY_REMOTE, .limits = runs->limits,
+		.input = run->input.release == NULL ? NULL : &run->input.input };
 	struct error err = ERROR_INIT;
 	const char *outcome;
 	bool losses;

@@ -28,10 +28,19 @@ run_new(enum run_kind kind, const char *id, json_t *arguments, const char *comma
 }
 
 void
+run_release_input(struct run *run)
+{
+	if (run->input.release != NULL)
+		run->input.release(run->input.input.arg);
+	run->input.release = NULL;
+}
+
+void
 run_free(struct run *run)
 {
 	if (run == NULL)
 		return;
+	run_release_input(run);
 	for (struct run_waiter *waiter = run->waiters, *next; waiter != NULL; waiter = next) {
 		next = waiter->next;
 		free(waiter);
@@ -203,6 +212,8 @@ add_run(struct runs *runs, const struct run_start *start, json_t *arguments,
 	randombytes_buf(random, sizeof(random));
 	hex_encode(random, sizeof(random), id);
 	run = run_new(start->kind, id, arguments, start->command, start->origin);
+	if (start->input != NULL)
+		run->input = *start->input;
 	row.id = run->id;
 	row.queued = run->queued_text;
 	/* It must be found from the moment it is recorded, by a repeated request for one. */
@@ -221,8 +232,10 @@ add_run(struct runs *runs, const struct run_start *start, json_t *arguments,
 				runs->active[i--] = runs->active[--runs->active_count];
 	}
 	pthread_mutex_unlock(&runs->lock);
-	if (rc != 0)
+	if (rc != 0) {
+		run->input.release = NULL; /* still the caller's */
 		run_free(run);
+	}
 	return rc;
 }
 
@@ -231,7 +244,8 @@ runs_start(struct runs *runs, const struct run_start *start, char ret_id[RUN_ID_
     bool *ret_existing, struct error *err)
 {
 	struct run_context context = { .config = runs->config, .repo = runs->repo,
-		.rights = POLICY_REMOTE };
+		.rights = POLICY_REMOTE,
+		.input = start->input == NULL ? NULL : &start->input->input };
 	char fingerprint[2 * SHA256_DIGEST_LENGTH + 1];
 	json_t *arguments = NULL;
 	int rc = 0;

@@ -17,6 +17,7 @@
 
 #include "agent/actionlog/actionlog.h"
 #include "agent/config.h"
+#include "agent/files/archive_in.h"
 #include "agent/repository/repository.h"
 #include "shared/error.h"
 
@@ -24,13 +25,19 @@ struct runs;
 
 #define RUN_ID_TEXT_SIZE 33 /* 16 random bytes in hexadecimal and a NUL */
 
-enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_REPAIR, RUN_TABLES,
+enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_REPAIR, RUN_TABLES, RUN_IMPORT,
 	RUN_KIND_COUNT };
 const char *run_kind_word(enum run_kind kind);
 int run_kind_parse(const char *word, enum run_kind *ret, struct error *err);
 
 /* A run's state is queued, running or paused, then one of the outcomes ok, warn, failed,
  * cancelled, aborted. */
+
+/* What an import reads.  release() is called once nobody will read any more, from any thread. */
+struct run_input {
+	struct import_input input;
+	void (*release)(void *arg); /* with the input's arg */
+};
 
 struct run_start {
 	enum run_kind kind;
@@ -44,6 +51,7 @@ struct run_start {
 	 * check:   {"read_data": bool, "percent": 1..100}
 	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"},
 	 *           "dry_run", "grace", "rewrite_percent"}
+	 * import:  {"name", "format": "file|tar", "level", "threads", "verify"}, and an input
 	 * all:     {"limits": {"upload", "download", "read", "files", "nice", "io"}}
 	 * tables:  {"table": NAME | "tables": [..], "connections", "tags": [..], "level", "threads",
 	 *           "verify"}; none named: all of the database
@@ -57,6 +65,9 @@ struct run_start {
 	/* Or NULL.  For 24 hours, the same key with the same kind and arguments gives the same
 	 * run, with others ERROR_CONFLICT. */
 	const char *idempotency_key;
+	/* Of an import; copied.  Released by the run, if one was started: it outlives no restart, and
+	 * a run that is started by it fails.  NULL for other kinds. */
+	const struct run_input *input;
 };
 
 int runs_open(const struct config *config, struct repository *repo, struct actionlog *log,

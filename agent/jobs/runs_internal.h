@@ -39,6 +39,7 @@ struct run {
 	enum run_state state;
 	json_t *arguments;
 	char *command, *origin;
+	struct run_input input;  /* release is NULL if there is none */
 	json_t *limits;          /* what holds it back, once it runs; or NULL */
 	struct timespec queued, started;
 	char queued_text[TIME_TEXT_SIZE], started_text[TIME_TEXT_SIZE];
@@ -100,6 +101,8 @@ struct runs {
 struct run *run_new(enum run_kind kind, const char *id, json_t *arguments, const char *command,
     const char *origin);
 void run_free(struct run *run);
+/* Nobody reads the input any more; does it once.  Not under lock. */
+void run_release_input(struct run *run);
 struct run *runs_active(struct runs *runs, const char *id); /* caller holds lock; NULL if none */
 void runs_enqueue(struct runs *runs, struct run *run);      /* caller holds lock */
 

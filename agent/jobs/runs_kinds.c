@@ -5,6 +5,7 @@
 
 #include "agent/files/backup.h"
 #include "agent/files/exclude.h"
+#include "agent/jobs/runs_import.h"
 #include "agent/jobs/runs_tables.h"
 #include "agent/repository/check.h"
 #include "agent/repository/prune.h"
@@ -182,18 +183,9 @@ backup_check(const struct run_context *context, json_t *arguments, struct error 
 	return rc;
 }
 
-static void
-backup_figures(const struct snapshot *snapshot, struct progress *progress,
-    struct run_result *result)
+void
+run_result_of_snapshot(const struct snapshot *snapshot, struct run_result *result)
 {
-	if (snapshot == NULL) {
-		/* A dry run: what was counted. */
-		result->files = atomic_load(&progress->files);
-		result->bytes = atomic_load(&progress->bytes);
-		result->json = json_pack("{s:I, s:I, s:b}", "files", (json_int_t)result->files,
-		    "bytes", (json_int_t)result->bytes, "dry_run", 1);
-		return;
-	}
 	memcpy(result->snapshot, snapshot->id, sizeof(result->snapshot));
 	result->files = snapshot->files;
 	result->bytes = snapshot->bytes;
@@ -208,6 +200,16 @@ backup_figures(const struct snapshot *snapshot, struct progress *progress,
 	    "added_blobs", (json_int_t)snapshot->added_blobs,
 	    "added_bytes", (json_int_t)snapshot->added_bytes,
 	    "stored_bytes", (json_int_t)snapshot->stored_bytes);
+}
+
+/* A dry run: what was counted. */
+static void
+dry_figures(struct progress *progress, struct run_result *result)
+{
+	result->files = atomic_load(&progress->files);
+	result->bytes = atomic_load(&progress->bytes);
+	result->json = json_pack("{s:I, s:I, s:b}", "files", (json_int_t)result->files, "bytes",
+	    (json_int_t)result->bytes, "dry_run", 1);
 }
 
 static int
@@ -246,7 +248,10 @@ backup_execute(const struct run_context *context, const json_t *arguments,
 	options.tags = tags = argument_texts(arguments, "tags", &options.tag_count);
 	if (files_backup(context->repo, &options, progress, &snapshot, err) != 0)
 		goto out;
-	backup_figures(snapshot, progress, result);
+	if (snapshot != NULL)
+		run_result_of_snapshot(snapshot, result);
+	else
+		dry_figures(progress, result);
 	rc = 0;
 out:
 	snapshot_free(snapshot);
@@ -597,7 +602,7 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 		return 0;
 	}
 	error_set(err, ERROR_BAD_REQUEST, "'%.100s' is no kind of run", word);
-	return error_hint(err, "the kinds are backup, restore, check, prune, repair, tables");
+	return error_hint(err, "the kinds are backup, restore, check, prune, repair, tables, import");
 }
 
 int

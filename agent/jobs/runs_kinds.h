@@ -27,7 +27,9 @@
 	_(REPAIR,  "repair",  "Repair",  "RepairDryRun",  repair_arguments,  repair_check, \
 	    repair_execute,  repair_parameter) \
 	_(TABLES,  "tables",  "BackupTable", "BackupTable", tables_arguments,  tables_check, \
-	    tables_execute,  tables_parameter)
+	    tables_execute,  tables_parameter) \
+	_(IMPORT,  "import",  "Import",  "Import",        import_arguments,  import_check, \
+	    import_execute,  import_parameter)
 /* clang-format on */
 
 /* So many entries of a restore's dry run are kept in its result; all are counted. */
@@ -39,6 +41,7 @@ struct run_context {
 	const char *run;           /* id, or NULL before there is one */
 	enum policy_rights rights;
 	struct run_limits *limits; /* of the settings; NULL: none */
+	const struct import_input *input; /* of an import, or NULL */
 	const struct run_pace *pace; /* while it is executed: what it works under */
 	/* Told of each entry that a restore makes or would make; may be NULL. */
 	void (*each)(void *arg, enum restore_action action, const char *path);
@@ -52,6 +55,8 @@ struct run_result {
 };
 
 void run_result_done(struct run_result *result);
+/* The figures of a snapshot that was made. */
+void run_result_of_snapshot(const struct snapshot *snapshot, struct run_result *result);
 
 /* The log's action.  A dry run has one of its own: it is no backup, and must not count as one.
  * The arguments may be of any form. */

@@ -21,7 +21,7 @@ struct client {
 	struct connection *connection;
 };
 
-static const struct connection_limits limits = { 4, 3, 1000, 2000, 3000 };
+static const struct connection_limits limits = { 4, 3, 1000, 2000, 3000, 4000 };
 
 static struct client
 client_open(struct connections *connections, const char *address)
@@ -191,6 +191,95 @@ deadlines_cut_with_an_answer_once_a_request_began(void **state)
 	connections_free(connections);
 }
 
+/* Each kilobyte buys time, a byte now and then does not. */
+static void
+a_streamed_body_must_come_at_a_pace(void **state)
+{
+	struct connections *connections = connections_new(&limits);
+	struct client a = client_open(connections, "192.0.2.1");
+	struct client b = client_open(connections, "192.0.2.2");
+	char buf[4096];
+	int64_t entered;
+
+	(void)state;
+	connection_enter(connections, a.connection, CONNECTION_STREAM);
+	connection_enter(connections, b.connection, CONNECTION_STREAM);
+	entered = time_monotonic_ms();
+	while (time_monotonic_ms() == entered)
+		;
+	assert_true(connection_received(connections, a.connection, CONNECTION_PACE));
+	for (unsigned i = 1; i < CONNECTION_PACE; i++)
+		assert_true(connection_received(connections, b.connection, 1));
+	connections_reap(connections, entered + limits.upload_ms);
+	assert_open(&a);
+	assert_non_null(strstr(client_reads(&b, buf, sizeof(buf)), "HTTP/1.1 408"));
+	assert_false(connection_received(connections, b.connection, CONNECTION_PACE));
+	client_close(connections, &a);
+	client_close(connections, &b);
+	connections_free(connections);
+}
+
+static void
+a_suspended_upload_has_no_deadline(void **state)
+{
+	struct connections *connections = connections_new(&limits);
+	struct client a = client_open(connections, "192.0.2.1");
+
+	(void)state;
+	connection_enter(connections, a.connection, CONNECTION_STREAM);
+	connection_enter(connections, a.connection, CONNECTION_BUSY);
+	connections_reap(connections, time_monotonic_ms() + 100000000);
+	assert_open(&a);
+	/* With the next piece its time begins again. */
+	assert_true(connection_received(connections, a.connection, 1));
+	connections_reap(connections, time_monotonic_ms() + 100000000);
+	assert_int_equal(connection_state(connections, a.connection), CONNECTION_CUT);
+	client_close(connections, &a);
+	connections_free(connections);
+}
+
+static void
+an_answer_in_mid_body_leaves_the_other_way_open(void **state)
+{
+	struct connections *connections = connections_new(&limits);
+	struct client a = client_open(connections, "192.0.2.1");
+	char buf[4096];
+
+	(void)state;
+	connection_enter(connections, a.connection, CONNECTION_STREAM);
+	assert_true(connection_answer(connections, a.connection, "HTTP/1.1 507 Full\r\n\r\n"));
+	assert_string_equal(client_reads(&a, buf, sizeof(buf)), "HTTP/1.1 507 Full\r\n\r\n");
+	assert_int_equal(send(a.ours, "more", 4, MSG_NOSIGNAL), 4);
+	assert_int_equal(connection_state(connections, a.connection), CONNECTION_STREAM);
+	/* Not for ever, and without a second answer. */
+	connections_reap(connections, time_monotonic_ms() + limits.header_ms + 1000);
+	assert_string_equal(client_reads(&a, buf, sizeof(buf)), "EOF");
+	assert_int_equal(connection_state(connections, a.connection), CONNECTION_CUT);
+	assert_false(connection_answer(connections, a.connection, "again"));
+	client_close(connections, &a);
+	connections_free(connections);
+}
+
+static void
+a_body_that_is_not_wanted_any_more_ends_soon_with_its_answer(void **state)
+{
+	struct connections *connections = connections_new(&limits);
+	struct client a = client_open(connections, "192.0.2.1");
+	char buf[4096];
+
+	(void)state;
+	connection_enter(connections, a.connection, CONNECTION_STREAM);
+	connection_end_soon(connections, a.connection, "HTTP/1.1 400 No\r\n\r\n");
+	/* What still comes buys no time. */
+	assert_true(connection_received(connections, a.connection, CONNECTION_PACE));
+	connections_reap(connections, time_monotonic_ms());
+	assert_open(&a);
+	connections_reap(connections, time_monotonic_ms() + 2000);
+	assert_string_equal(client_reads(&a, buf, sizeof(buf)), "HTTP/1.1 400 No\r\n\r\n");
+	client_close(connections, &a);
+	connections_free(connections);
+}
+
 static void
 a_unix_socket_tells_who_is_there(void **state)
 {
@@ -257,6 +346,10 @@ main(void)
 		cmocka_unit_test(an_address_makes_room_among_its_own),
 		cmocka_unit_test(who_is_being_answered_is_never_cut),
 		cmocka_unit_test(deadlines_cut_with_an_answer_once_a_request_began),
+		cmocka_unit_test(a_streamed_body_must_come_at_a_pace),
+		cmocka_unit_test(a_suspended_upload_has_no_deadline),
+		cmocka_unit_test(an_answer_in_mid_body_leaves_the_other_way_open),
+		cmocka_unit_test(a_body_that_is_not_wanted_any_more_ends_soon_with_its_answer),
 		cmocka_unit_test(a_unix_socket_tells_who_is_there),
 		cmocka_unit_test(addresses_to_listen_on_are_split),
 		cmocka_unit_test(rows_of_strangers_are_limited_and_counted),

@@ -9,12 +9,14 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/files/archive_in.h"
 #include "agent/files/backup.h"
 #include "agent/files/restore.h"
 #include "agent/jobs/runs.h"
@@ -97,6 +99,28 @@ files_backup(struct repository *repo, const struct backup_options *options,
 	(*ret)->files = 3;
 	(*ret)->bytes = 4000;
 	(*ret)->stored_bytes = 500;
+	return 0;
+}
+
+/* Reads all of the input, which may hold it up. */
+int
+files_import(struct repository *repo, const struct import_options *options,
+    const struct import_input *input, struct progress *progress, struct snapshot **ret,
+    struct error *err)
+{
+	char buf[4];
+	ssize_t n;
+
+	if (strcmp(options->name, "/wait") == 0 && hold(engine_of(repo), progress, err) != 0)
+		return -1;
+	while ((n = input->read(input->arg, buf, sizeof(buf), err)) > 0)
+		atomic_fetch_add(&progress->bytes, (uint64_t)n);
+	if (n < 0)
+		return -1;
+	*ret = MEM_NEW(struct snapshot);
+	snprintf((*ret)->id, sizeof((*ret)->id), "%s", SNAPSHOT_ID);
+	(*ret)->files = 1;
+	(*ret)->bytes = atomic_load(&progress->bytes);
 	return 0;
 }
 
@@ -804,6 +828,153 @@ a_prune_gets_its_rules_and_the_configured_grace(void **state)
 	json_decref(rows);
 }
 
+/* What an import reads: so many bytes, then its end or a failure. */
+struct fed {
+	size_t left;
+	bool fail;
+	atomic_uint releases;
+};
+
+static ssize_t
+feed(void *arg, void *buf, size_t size, struct error *err)
+{
+	struct fed *fed = arg;
+	size_t n = fed->left < size ? fed->left : size;
+
+	if (n == 0 && fed->fail)
+		return error_set(err, ERROR_IO, "the client went away");
+	memset(buf, 'x', n);
+	fed->left -= n;
+	return (ssize_t)n;
+}
+
+static void
+count_release(void *arg)
+{
+	struct fed *fed = arg;
+
+	atomic_fetch_add(&fed->releases, 1);
+}
+
+static int
+start_import(struct place *place, const char *name, struct fed *fed, char *id, struct error *err)
+{
+	const struct run_input input = { { feed, fed }, count_release };
+	json_t *arguments = json_pack("{s:s, s:s}", "name", name, "format", "tar");
+	struct run_start begin = { .kind = RUN_IMPORT, .arguments = arguments,
+		.command = "POST /v1/snapshots", .origin = "unit",
+		.input = fed == NULL ? NULL : &input };
+	bool existing;
+	int rc = runs_start(place->runs, &begin, id, &existing, err);
+
+	json_decref(arguments);
+	return rc;
+}
+
+static void
+an_import_reads_its_input_to_the_end_and_releases_it_once(void **state)
+{
+	struct place *place = *state;
+	struct fed fed = { .left = 10 };
+	struct error err = ERROR_INIT;
+	char id[RUN_ID_TEXT_SIZE];
+	json_t *run;
+
+	assert_int_equal(start_import(place, "srv//www/", &fed, id, &err), 0);
+	run = wait_end(place, id);
+	assert_string_equal(text_of(run, "outcome"), "ok");
+	assert_string_equal(text_of(run, "snapshot"), SNAPSHOT_ID);
+	/* As its path in the snapshot. */
+	assert_string_equal(text_of(json_object_get(run, "arguments"), "name"), "/srv/www");
+	assert_int_equal(number_of(json_object_get(run, "result"), "bytes"), 10);
+	json_decref(run);
+	run = log_rows(place);
+	assert_int_equal(json_array_size(run), 1);
+	assert_string_equal(text_of(json_array_get(run, 0), "action"), "Import");
+	assert_string_equal(text_of(json_array_get(run, 0), "parameter"), "/srv/www");
+	json_decref(run);
+	close_runs(place); /* whoever is still at it is done now */
+	assert_int_equal(atomic_load(&fed.releases), 1);
+	open_runs(place);
+}
+
+static void
+an_import_whose_input_fails_fails_with_its_error(void **state)
+{
+	struct fed fed = { .left = 10, .fail = true };
+	struct place *place = *state;
+	struct error err = ERROR_INIT;
+	char id[RUN_ID_TEXT_SIZE];
+
+	assert_int_equal(start_import(place, "x", &fed, id, &err), 0);
+	json_decref(wait_end_with(place, id, &err));
+	assert_int_equal(err.code, ERROR_IO);
+	assert_string_equal(err.message, "the client went away");
+	assert_outcome(place, id, "failed");
+	close_runs(place);
+	assert_int_equal(atomic_load(&fed.releases), 1);
+	open_runs(place);
+}
+
+static void
+a_refused_import_leaves_its_input_to_the_caller(void **state)
+{
+	struct place *place = *state;
+	struct error err = ERROR_INIT;
+	char id[RUN_ID_TEXT_SIZE];
+	struct fed fed = { .left = 10 };
+
+	assert_int_equal(start_import(place, "a/../b", &fed, id, &err), -1);
+	assert_int_equal(err.code, ERROR_BAD_REQUEST);
+	assert_string_equal(err.message, "the name of the import holds '..'");
+	assert_int_equal(atomic_load(&fed.releases), 0);
+	assert_int_equal(start_import(place, "x", NULL, id, &err), -1);
+	assert_int_equal(err.code, ERROR_BAD_REQUEST);
+	assert_string_equal(err.hint, "send the data to POST /v1/snapshots?name=NAME");
+}
+
+static void
+an_import_that_is_cancelled_in_the_queue_releases_its_input(void **state)
+{
+	struct place *place = *state;
+	struct error err = ERROR_INIT;
+	char first[RUN_ID_TEXT_SIZE], second[RUN_ID_TEXT_SIZE];
+	struct fed one = { .left = 10 }, two = { .left = 10 };
+
+	assert_int_equal(start_import(place, "wait", &one, first, &err), 0);
+	wait_inside(place, 1);
+	assert_int_equal(start_import(place, "x", &two, second, &err), 0);
+	assert_int_equal(runs_cancel(place->runs, second, &err), 0);
+	assert_outcome(place, second, "cancelled");
+	assert_int_equal(runs_cancel(place->runs, first, &err), 0);
+	assert_outcome(place, first, "cancelled");
+	close_runs(place);
+	assert_int_equal(atomic_load(&one.releases), 1);
+	assert_int_equal(atomic_load(&two.releases), 1);
+	assert_int_equal(two.left, 10);
+	open_runs(place);
+}
+
+static void
+an_import_that_was_queued_at_the_end_of_the_agent_fails_at_its_start(void **state)
+{
+	struct place *place = *state;
+	struct error err = ERROR_INIT;
+	char first[RUN_ID_TEXT_SIZE], second[RUN_ID_TEXT_SIZE];
+	struct fed one = { .left = 10 }, two = { .left = 10 };
+
+	assert_int_equal(start_import(place, "wait", &one, first, &err), 0);
+	wait_inside(place, 1);
+	assert_int_equal(start_import(place, "x", &two, second, &err), 0);
+	close_runs(place);
+	assert_int_equal(atomic_load(&two.releases), 1);
+	open_runs(place);
+	json_decref(wait_end_with(place, second, &err));
+	assert_int_equal(err.code, ERROR_UNAVAILABLE);
+	assert_string_equal(err.message, "the data went with the agent that took it");
+	assert_outcome(place, second, "failed");
+}
+
 static void
 the_same_key_gives_the_same_run(void **state)
 {
@@ -1206,6 +1377,11 @@ main(void)
 		TEST(a_restore_and_its_dry_run_tell_what_they_did),
 		TEST(a_check_that_finds_damage_fails_and_keeps_its_result),
 		TEST(a_prune_gets_its_rules_and_the_configured_grace),
+		TEST(an_import_reads_its_input_to_the_end_and_releases_it_once),
+		TEST(an_import_whose_input_fails_fails_with_its_error),
+		TEST(a_refused_import_leaves_its_input_to_the_caller),
+		TEST(an_import_that_is_cancelled_in_the_queue_releases_its_input),
+		TEST(an_import_that_was_queued_at_the_end_of_the_agent_fails_at_its_start),
 		TEST(the_same_key_gives_the_same_run),
 		TEST(only_allowed_folders_are_reached_whatever_links_say),
 		TEST(a_folder_with_any_bytes_is_named_by_escapes),
