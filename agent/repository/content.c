@@ -98,15 +98,12 @@ descend(struct content *content, unsigned level, struct error *err)
 	return 0;
 }
 
-/* 1 a data blob is at hand, 0 there are no more, -1 error. */
+/* 1 levels[0] has the name of the next data blob, 0 there are no more, -1 error. */
 static int
-next_blob(struct content *content, struct error *err)
+next_name(struct content *content, struct error *err)
 {
-	int (*read)(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
-	    struct blob_view *ret, struct error *err);
 	unsigned level = 0;
 
-	blob_release(&content->blob);
 	while (content->levels[level].next == content->levels[level].count) {
 		if (level == content->depth)
 			return 0;
@@ -115,10 +112,28 @@ next_blob(struct content *content, struct error *err)
 	while (level > 0)
 		if (descend(content, level--, err) != 0)
 			return -1;
+	return 1;
+}
+
+/* 1 a data blob is at hand, 0 there are no more, -1 error. */
+static int
+next_blob(struct content *content, struct error *err)
+{
+	int (*read)(struct repository *repo, enum blob_kind kind, const struct blob_id *id,
+	    struct blob_view *ret, struct error *err);
+	int rc;
+
+	blob_release(&content->blob);
+	rc = next_name(content, err);
+	if (rc != 1)
+		return rc;
 	read = content->checked ? repository_read_blob_checked : repository_read_blob;
 	if (read(content->repo, BLOB_DATA, &content->levels[0].ids[content->levels[0].next],
 	    &content->blob, err) != 0)
 		return -1;
+	/* Nobody stores one; lists within lists could name so many that reading never ends. */
+	if (content->blob.len == 0)
+		return error_set(err, ERROR_CORRUPT, "a chunk of a file is empty");
 	content->levels[0].next++;
 	content->blob_used = 0;
 	return 1;
@@ -187,23 +202,16 @@ skip_blobs(struct content *content, uint64_t *skip, struct error *err)
 {
 	while (*skip > 0) {
 		struct blob_place place;
-		unsigned level = 0;
-		int found;
+		int found = next_name(content, err);
 
-		while (content->levels[level].next == content->levels[level].count) {
-			if (level == content->depth)
-				return 0;
-			level++;
-		}
-		while (level > 0)
-			if (descend(content, level--, err) != 0)
-				return -1;
+		if (found != 1)
+			return found;
 		found = repository_find_blob(content->repo,
 		    &content->levels[0].ids[content->levels[0].next], &place, err);
 		if (found < 0)
 			return -1;
-		/* A missing blob is reported by whoever reads it. */
-		if (found == 0 || place.len > *skip)
+		/* A missing or an empty blob is reported by whoever reads it. */
+		if (found == 0 || place.len == 0 || place.len > *skip)
 			return 0;
 		*skip -= place.len;
 		content->levels[0].next++;

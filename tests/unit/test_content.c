@@ -353,6 +353,31 @@ a_list_that_is_none_is_damaged(void **state)
 	entry_done(&entry);
 }
 
+/* Lists within lists could name so many of them that reading would not end. */
+static void
+an_empty_chunk_is_damaged(void **state)
+{
+	struct fixture *f = *state;
+	struct writer_options how = { .threads = 1 };
+	struct error err = ERROR_INIT;
+	struct writer_totals totals;
+	struct content *content;
+	struct writer *writer;
+	struct entry entry;
+
+	store(f, f->data, 1000, SIZE_MAX, &entry, &totals);
+	assert_int_equal(writer_begin(f->repo, &how, &writer, &err), 0);
+	assert_int_equal(writer_put_meta(writer, BLOB_DATA, "", 0, &entry.content[0], &err), 0);
+	assert_int_equal(writer_finish(writer, &totals, &err), 0);
+	assert_damaged(f, &entry, "a chunk of a file is empty");
+	/* Passing over it is no way round. */
+	assert_int_equal(content_open(f->repo, &entry, &content, &err), 0);
+	assert_int_equal(content_seek(content, 500, &err), -1);
+	assert_string_equal(err.message, "a chunk of a file is empty");
+	content_close(content);
+	entry_done(&entry);
+}
+
 /* Names that a content of ever so many chunks might have. */
 #define NAMES 100000u
 
@@ -480,6 +505,7 @@ main(void)
 		cmocka_unit_test(a_read_beyond_the_end_is_refused),
 		cmocka_unit_test(an_entry_with_more_or_less_data_than_its_size_is_damaged),
 		cmocka_unit_test(a_list_that_is_none_is_damaged),
+		cmocka_unit_test(an_empty_chunk_is_damaged),
 		cmocka_unit_test(lists_of_lists_name_everything_and_change_little),
 		cmocka_unit_test(a_stream_into_a_failed_writer_ends_and_says_so),
 	};
