@@ -7,7 +7,6 @@
 #include "agent/commands/session.h"
 #include "agent/repository/content.h"
 #include "agent/repository/tree.h"
-#include "shared/text.h"
 
 static int
 write_all(const void *data, size_t len, struct error *err)
@@ -74,28 +73,19 @@ cat_main(struct session *session, struct error *err)
 	const char *path = session->line.arguments[1];
 	struct snapshot *snapshot = NULL;
 	struct entry found;
-	char *bytes = NULL;
-	size_t len;
 	int rc = -1;
 
 	entry_init(&found);
 	if (session_snapshot(session, 0, &snapshot, err) != 0 ||
-	    text_unprintable(path, err, &bytes, &len) != 0)
+	    session_entry(session, snapshot, path, &found, err) != 0)
 		goto out;
-	rc = tree_lookup(session->repo, snapshot->roots, snapshot->root_count, bytes, &found, err);
-	if (rc == 0) {
-		rc = error_set(
-		    err, ERROR_NOT_FOUND, "snapshot '%.8s' has no '%s'", snapshot->id, path);
-		error_hint(err, "holdfastd ls %.8s shows what it has", snapshot->id);
-	} else if (rc == 1 && found.kind != ENTRY_FILE) {
-		rc = error_set(err, ERROR_BAD_REQUEST, "'%s' is a %s, not a file", path,
-		    entry_kind_word(found.kind));
-	} else if (rc == 1) {
+	if (found.kind == ENTRY_FILE)
 		rc = write_file(session, &found, err);
-	}
+	else
+		error_set(err, ERROR_BAD_REQUEST, "'%s' is a %s, not a file", path,
+		    entry_kind_word(found.kind));
 out:
 	entry_done(&found);
 	snapshot_free(snapshot);
-	free(bytes);
 	return rc == 0 ? EXIT_OK : -1;
 }

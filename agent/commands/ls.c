@@ -96,21 +96,11 @@ ls_main(struct session *session, struct error *err)
 	struct snapshot *snapshot = NULL;
 	json_t *all = json_array();
 	struct entry found;
-	char *bytes = NULL;
-	size_t len;
 	int rc = -1;
 
 	entry_init(&found);
 	if (session_snapshot(session, 0, &snapshot, err) != 0 ||
-	    text_unprintable(path, err, &bytes, &len) != 0)
-		goto out;
-	rc = tree_lookup(session->repo, snapshot->roots, snapshot->root_count, bytes, &found, err);
-	if (rc == 0) {
-		rc = error_set(
-		    err, ERROR_NOT_FOUND, "snapshot '%.8s' has no '%s'", snapshot->id, path);
-		error_hint(err, "holdfastd ls %.8s shows what it has", snapshot->id);
-	}
-	if (rc < 0)
+	    session_entry(session, snapshot, path, &found, err) != 0)
 		goto out;
 	if (found.kind == ENTRY_DIRECTORY) {
 		rc = list_folder(session, &found, all, err);
@@ -126,7 +116,6 @@ ls_main(struct session *session, struct error *err)
 out:
 	entry_done(&found);
 	snapshot_free(snapshot);
-	free(bytes);
 	json_decref(all);
 	return rc == 0 ? EXIT_OK : -1;
 }

@@ -67,6 +67,27 @@ session_snapshot(struct session *session, size_t n, struct snapshot **ret, struc
 	return snapshot_find(session->repo, session->line.arguments[n], ret, err);
 }
 
+int
+session_entry(struct session *session, const struct snapshot *snapshot, const char *path,
+    struct entry *ret, struct error *err)
+{
+	char *bytes;
+	size_t len;
+	int rc = 0;
+
+	if (text_unprintable(path, err, &bytes, &len) != 0)
+		return -1;
+	/* No path holds a NUL. */
+	if (strlen(bytes) == len)
+		rc = tree_lookup(session->repo, snapshot->roots, snapshot->root_count, bytes, ret,
+		    err);
+	free(bytes);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	error_set(err, ERROR_NOT_FOUND, "snapshot '%.8s' has no '%s'", snapshot->id, path);
+	return error_hint(err, "holdfastd ls %.8s shows what it has", snapshot->id);
+}
+
 void
 session_log(struct session *session, struct action *action)
 {

@@ -12,6 +12,7 @@
 #include "agent/config.h"
 #include "agent/repository/repository.h"
 #include "agent/repository/snapshot.h"
+#include "agent/repository/tree.h"
 #include "shared/error.h"
 
 struct session {
@@ -30,6 +31,12 @@ int session_open_repository(struct session *session, struct error *err);
 /* The snapshot that the n-th argument names; opens the repository. */
 int session_snapshot(struct session *session, size_t n, struct snapshot **ret,
     struct error *err);
+/*
+ * The entry of a path as it is shown, in a snapshot; caller: entry_done().  ERROR_NOT_FOUND says
+ * what shows what there is.
+ */
+int session_entry(struct session *session, const struct snapshot *snapshot, const char *path,
+    struct entry *ret, struct error *err);
 
 /*
  * Write a command's row into the log of the state folder, if there is one.  Fills in command and
