@@ -28,8 +28,7 @@ hex_encode(const void *data, size_t len, char *out)
 	*out = '\0';
 }
 
-/* The value of a hexadecimal digit, or -1; the locale has no say in it. */
-static int
+int
 hex_value(char c)
 {
 	if (c >= '0' && c <= '9')

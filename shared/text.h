@@ -16,6 +16,8 @@
 void hex_encode(const void *data, size_t len, char *out);
 /* Exactly 2 * len digits of either case; returns 0, or -1 if text is anything else. */
 int hex_decode(const char *text, size_t text_len, void *out, size_t len);
+/* The value of a hexadecimal digit, or -1; the locale has no say in it. */
+int hex_value(char c);
 
 /*
  * Bytes of any kind as text that is safe to show and is valid UTF-8: control characters

@@ -41,18 +41,6 @@ request_free(struct request *request)
 	free(request);
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 char *
 percent_decode(const char *text, size_t len, bool plus_is_space, struct error *err)
 {
@@ -63,8 +51,8 @@ percent_decode(const char *text, size_t len, bool plus_is_space, struct error *e
 		char c = text[i];
 
 		if (c == '%') {
-			int high = len - i > 2 ? hex_digit(text[i + 1]) : -1;
-			int low = len - i > 2 ? hex_digit(text[i + 2]) : -1;
+			int high = len - i > 2 ? hex_value(text[i + 1]) : -1;
+			int low = len - i > 2 ? hex_value(text[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				goto broken;
