@@ -69,6 +69,13 @@ void file_batch_submit(struct file_batch *batch);
 void file_stream(struct backup *backup, struct dir_handle *dir, struct tree_slot *slot,
     bool existed);
 
+/*
+ * A file whose ctime is very near may still be changed within the same tick of the file system's
+ * clock, and would then look unchanged next time; its ctime is recorded as 0, so that the next
+ * backup looks at it again.
+ */
+void backup_doubt_racy(struct entry *entry);
+
 /* Losses and notes of a name in a folder. */
 void backup_loss(struct backup *backup, const struct dir_handle *dir, const char *name,
     const struct error *err);

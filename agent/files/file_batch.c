@@ -23,11 +23,7 @@
  * memory. */
 #define GROWN_FILE_MAX (256u << 20)
 
-/*
- * A file whose ctime is so near may still be changed within the same tick of the file system's
- * clock, and would then look unchanged next time; its ctime is recorded as 0, so that the next
- * backup reads it again.
- */
+/* More than a tick of the coarsest clock of a file system that has one (10 ms). */
 #define RACY_NS 20000000
 
 struct batch_item {
@@ -131,13 +127,15 @@ open_file(const struct dir_handle *dir, const char *name, int *ret, struct error
 	return 1;
 }
 
-static bool
-is_racy(const struct timespec *ctime)
+void
+backup_doubt_racy(struct entry *entry)
 {
 	struct timespec now = time_now();
-	int64_t age = (now.tv_sec - ctime->tv_sec) * 1000000000LL + now.tv_nsec - ctime->tv_nsec;
+	int64_t age = (now.tv_sec - entry->ctime.tv_sec) * 1000000000LL + now.tv_nsec -
+	    entry->ctime.tv_nsec;
 
-	return age < RACY_NS;
+	if (age < RACY_NS)
+		entry->ctime = (struct timespec){ 0, 0 };
 }
 
 /* Where the data of a sparse file is; too many extents are joined at the end. */
@@ -196,10 +194,11 @@ open_entry(struct backup *backup, const struct dir_handle *dir, struct entry *en
 		goto fail;
 	}
 	attributes_from_stat(entry, &st, backup->names);
-	if (is_racy(&entry->ctime))
-		entry->ctime = (struct timespec){ 0, 0 };
-	if (attributes_read_xattrs(fd, entry, &why) != 0)
+	backup_doubt_racy(entry);
+	if (attributes_read_xattrs(fd, entry, &why) != 0) {
 		backup_loss(backup, dir, entry->name, &why);
+		entry->ctime = (struct timespec){ 0, 0 }; /* try again next time */
+	}
 	/* Fewer blocks than bytes: there may be holes. */
 	if ((uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size && read_extents(fd, entry, err) != 0)
 		goto fail;

@@ -149,6 +149,16 @@ pop_frame(struct walk *walk)
 	walk->depth--;
 }
 
+/* A previous tree that cannot be read is no loss: everything is read anew. */
+static void
+pass_previous(struct walk_frame *frame)
+{
+	struct error ignored;
+
+	if (tree_next(frame->previous, &frame->previous_entry, &ignored) != 1)
+		frame->previous_entry = NULL;
+}
+
 /* Begin a folder that is open as fd (taken over); its tree must have been begun. */
 static void
 push_frame(struct walk *walk, int fd, const struct stat *st, struct tree_dir *tree, bool above,
@@ -178,9 +188,8 @@ push_frame(struct walk *walk, int fd, const struct stat *st, struct tree_dir *tr
 		apply_cache_tag(walk, frame);
 	}
 	if (previous_count > 0 &&
-	    tree_open(backup->repo, previous, previous_count, &frame->previous, &err) == 0 &&
-	    tree_next(frame->previous, &frame->previous_entry, &err) != 1)
-		frame->previous_entry = NULL;
+	    tree_open(backup->repo, previous, previous_count, &frame->previous, &err) == 0)
+		pass_previous(frame);
 }
 
 static int
@@ -195,8 +204,6 @@ compare_names(const char *a, size_t a_len, const char *b, size_t b_len)
 static const struct entry *
 previous_of(struct walk_frame *frame, const char *name, size_t len)
 {
-	struct error err;
-
 	while (frame->previous_entry != NULL) {
 		int order = compare_names(frame->previous_entry->name,
 		    frame->previous_entry->name_len, name, len);
@@ -205,9 +212,7 @@ previous_of(struct walk_frame *frame, const char *name, size_t len)
 			return frame->previous_entry;
 		if (order > 0)
 			return NULL;
-		/* A previous tree that cannot be read is no loss: everything is read anew. */
-		if (tree_next(frame->previous, &frame->previous_entry, &err) != 1)
-			frame->previous_entry = NULL;
+		pass_previous(frame);
 	}
 	return NULL;
 }
@@ -323,6 +328,30 @@ add_to_batch(struct walk *walk, struct tree_slot *slot, uint64_t size, bool exis
 	}
 }
 
+/* What is as the previous snapshot has it: its entry moves over, with nothing copied. */
+static void
+keep_previous(struct walk_frame *frame)
+{
+	struct entry kept;
+
+	tree_take(frame->previous, &kept);
+	pass_previous(frame);
+	tree_slot_finish(tree_dir_add_entry(frame->tree, &kept), true);
+}
+
+static void
+keep_file(struct walk *walk, uint64_t size)
+{
+	struct backup *backup = walk->backup;
+
+	keep_previous(top(walk));
+	atomic_fetch_add(&backup->counts.unmodified_files, 1);
+	atomic_fetch_add(&backup->counts.files, 1);
+	atomic_fetch_add(&backup->counts.bytes, size);
+	atomic_fetch_add(&backup->progress->files, 1);
+	atomic_fetch_add(&backup->progress->bytes, size);
+}
+
 static void
 visit_file(struct walk *walk, const char *name, size_t len, const struct stat *st)
 {
@@ -336,23 +365,39 @@ visit_file(struct walk *walk, const char *name, size_t len, const struct stat *s
 		backup_note(backup, frame->dir, name, "larger than the limit, left out");
 		return;
 	}
-	slot = tree_dir_add(frame->tree, name, len);
 	if (is_unchanged(backup, previous, st)) {
-		entry_done(&slot->entry);
-		entry_copy(&slot->entry, previous);
-		atomic_fetch_add(&backup->counts.unmodified_files, 1);
-		atomic_fetch_add(&backup->counts.files, 1);
-		atomic_fetch_add(&backup->counts.bytes, size);
-		atomic_fetch_add(&backup->progress->files, 1);
-		atomic_fetch_add(&backup->progress->bytes, size);
-		tree_slot_finish(slot, true);
+		keep_file(walk, size);
 		return;
 	}
+	slot = tree_dir_add(frame->tree, name, len);
 	attributes_from_stat(&slot->entry, st, backup->names);
 	if (size > BATCH_FILE_MAX && backup->writer != NULL)
 		file_stream(backup, frame->dir, slot, previous != NULL);
 	else
 		add_to_batch(walk, slot, size, previous != NULL);
+}
+
+/* Neither what it is nor its attributes have changed: all of that sets the ctime. */
+static bool
+is_same_special(const struct backup *backup, const struct entry *previous, const struct stat *st)
+{
+	struct entry now;
+
+	if (previous == NULL || backup->options->force || previous->inode != st->st_ino ||
+	    !same_time(&previous->mtime, &st->st_mtim) ||
+	    !same_time(&previous->ctime, &st->st_ctim))
+		return false;
+	entry_init(&now);
+	attributes_from_stat(&now, st, NULL);
+	return previous->kind == now.kind && previous->device_major == now.device_major &&
+	    previous->device_minor == now.device_minor;
+}
+
+static void
+count_special(struct backup *backup)
+{
+	atomic_fetch_add(&backup->counts.others, 1);
+	atomic_fetch_add(&backup->progress->files, 1);
 }
 
 /* Symlinks, FIFOs, devices, sockets: all they hold is in the entry. */
@@ -362,12 +407,20 @@ visit_special(struct walk *walk, const char *name, size_t len, const struct stat
 	struct backup *backup = walk->backup;
 	struct walk_frame *frame = top(walk);
 	struct error err = ERROR_INIT;
-	struct tree_slot *slot = tree_dir_add(frame->tree, name, len);
-	struct entry *entry = &slot->entry;
+	struct tree_slot *slot;
+	struct entry *entry;
 	bool keep = true;
 	int fd;
 
+	if (is_same_special(backup, previous_of(frame, name, len), st)) {
+		keep_previous(frame);
+		count_special(backup);
+		return;
+	}
+	slot = tree_dir_add(frame->tree, name, len);
+	entry = &slot->entry;
 	attributes_from_stat(entry, st, backup->names);
+	backup_doubt_racy(entry);
 	if (entry->kind == ENTRY_SYMLINK) {
 		char target[TREE_TARGET_MAX];
 		ssize_t n = readlinkat(frame->dir->fd, name, target, sizeof(target));
@@ -384,14 +437,14 @@ visit_special(struct walk *walk, const char *name, size_t len, const struct stat
 	}
 	fd = openat(frame->dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0) {
-		if (attributes_read_xattrs(fd, entry, &err) != 0)
+		if (attributes_read_xattrs(fd, entry, &err) != 0) {
 			backup_loss(backup, frame->dir, name, &err);
+			entry->ctime = (struct timespec){ 0, 0 }; /* try again next time */
+		}
 		close(fd);
 	}
-	if (keep) {
-		atomic_fetch_add(&backup->counts.others, 1);
-		atomic_fetch_add(&backup->progress->files, 1);
-	}
+	if (keep)
+		count_special(backup);
 	tree_slot_finish(slot, keep);
 }
 

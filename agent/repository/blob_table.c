@@ -67,17 +67,43 @@ blob_table_done(struct blob_table *table)
 	blob_table_init(table);
 }
 
-/* The slot that holds id, or the free one where it belongs. */
+/* Bits of the id that do not choose its slot, where a slot has room for them. */
+static uint32_t
+tag_of(const struct blob_table *table, const uint8_t *id)
+{
+	uint32_t bits;
+
+	memcpy(&bits, id + sizeof(uint32_t), sizeof(bits));
+	return bits & ~table->number_mask;
+}
+
+/*
+ * The slot that holds id, or the free one where it belongs.  Nearly full slots make long runs;
+ * the tags spare the look at every entry in them, each in a cache line of its own.
+ */
 static uint32_t
 probe(const struct blob_table *table, const uint8_t *id)
 {
-	uint32_t slot = first_slot(table, id);
+	uint32_t slot = first_slot(table, id), mask = table->number_mask, in_slot;
+	uint32_t tag = tag_of(table, id);
 
-	while (table->slots[slot] != 0 &&
-	    memcmp(entry_at(table, table->slots[slot] - 1)->id, id, BLOB_ID_SIZE) != 0)
+	while ((in_slot = table->slots[slot]) != 0 && ((in_slot & ~mask) != tag ||
+	    memcmp(entry_at(table, (in_slot & mask) - 1)->id, id, BLOB_ID_SIZE) != 0))
 		if (++slot == table->slot_count)
 			slot = 0;
 	return slot;
+}
+
+static void
+set_slot(struct blob_table *table, uint32_t slot, uint32_t n, const uint8_t *id)
+{
+	table->slots[slot] = (n + 1) | tag_of(table, id);
+}
+
+static struct blob_entry *
+entry_of_slot(const struct blob_table *table, uint32_t slot)
+{
+	return entry_at(table, (table->slots[slot] & table->number_mask) - 1);
 }
 
 int
@@ -92,7 +118,7 @@ blob_table_find(const struct blob_table *table, const struct blob_id *id,
 	if (table->slots[slot] == 0)
 		return 0;
 	if (ret != NULL)
-		entry_location(entry_at(table, table->slots[slot] - 1), ret);
+		entry_location(entry_of_slot(table, slot), ret);
 	return 1;
 }
 
@@ -104,8 +130,14 @@ grow_slots(struct blob_table *table)
 	table->slot_count = table->slot_count < 1024 ? 1024 :
 	    table->slot_count + table->slot_count / 4;
 	table->slots = mem_calloc(table->slot_count, sizeof(*table->slots));
-	for (uint32_t n = 0; n < table->count; n++)
-		table->slots[probe(table, entry_at(table, n)->id)] = n + 1;
+	/* There are never as many entries as slots. */
+	while (table->number_mask < table->slot_count)
+		table->number_mask = table->number_mask << 1 | 1;
+	for (uint32_t n = 0; n < table->count; n++) {
+		const uint8_t *id = entry_at(table, n)->id;
+
+		set_slot(table, probe(table, id), n, id);
+	}
 }
 
 int
@@ -120,7 +152,7 @@ blob_table_insert(struct blob_table *table, const struct blob_id *id,
 	slot = probe(table, id->bytes);
 	if (table->slots[slot] != 0) {
 		if (replace)
-			entry_set_location(entry_at(table, table->slots[slot] - 1), location);
+			entry_set_location(entry_of_slot(table, slot), location);
 		return 0;
 	}
 	if (table->count == table->block_count * BLOCK_ENTRIES) {
@@ -132,7 +164,7 @@ blob_table_insert(struct blob_table *table, const struct blob_id *id,
 	entry = entry_at(table, table->count++);
 	memcpy(entry->id, id->bytes, BLOB_ID_SIZE);
 	entry_set_location(entry, location);
-	table->slots[slot] = table->count;
+	set_slot(table, slot, table->count - 1, entry->id);
 	return 1;
 }
 

@@ -26,8 +26,11 @@ struct blob_table {
 	struct blob_entry **blocks;
 	size_t block_count;
 	uint32_t count;
-	uint32_t *slots; /* entry number + 1, 0 for free; linear probing */
+	/* Entry number + 1 in the low bits and some bits of the id above, or 0 for free; linear
+	 * probing. */
+	uint32_t *slots;
 	uint32_t slot_count;
+	uint32_t number_mask; /* the low bits */
 };
 
 void blob_table_init(struct blob_table *table);

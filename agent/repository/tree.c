@@ -83,6 +83,15 @@ tree_next(struct tree_cursor *cursor, const struct entry **ret, struct error *er
 	return 1;
 }
 
+void
+tree_take(struct tree_cursor *cursor, struct entry *ret)
+{
+	struct entry *entry = &cursor->entries[cursor->next - 1];
+
+	*ret = *entry;
+	entry_init(entry);
+}
+
 static int
 compare_name(const struct entry *entry, const char *name, size_t len)
 {

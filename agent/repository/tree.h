@@ -92,6 +92,9 @@ int tree_open(struct repository *repo, const struct blob_id *parts, size_t part_
 void tree_close(struct tree_cursor *cursor);
 /* 1 and a lent entry, 0 at the end, -1 error. */
 int tree_next(struct tree_cursor *cursor, const struct entry **ret, struct error *err);
+/* Hand over the entry that tree_next() gave last: it is the caller's now, and what was lent is
+ * empty.  A cursor from which was taken only goes on; it does not seek. */
+void tree_take(struct tree_cursor *cursor, struct entry *ret);
 /* As tree_next, but for the first entry whose name is at or after name; reads only what it must. */
 int tree_seek(struct tree_cursor *cursor, const char *name, size_t len, const struct entry **ret,
     struct error *err);

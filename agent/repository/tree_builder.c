@@ -138,7 +138,7 @@ release_part(struct tree_part *part)
 }
 
 struct tree_slot *
-tree_dir_add(struct tree_dir *dir, const char *name, size_t len)
+tree_dir_add_entry(struct tree_dir *dir, const struct entry *entry)
 {
 	struct tree_slot *slot = MEM_NEW(struct tree_slot);
 	struct tree_part *part = dir->open;
@@ -151,18 +151,28 @@ tree_dir_add(struct tree_dir *dir, const char *name, size_t len)
 		dir->parts[dir->part_count++] = part;
 		atomic_fetch_add(&dir->pending, 1);
 	}
-	slot->entry.name = mem_calloc(1, len + 1);
-	memcpy(slot->entry.name, name, len);
-	slot->entry.name_len = len;
+	slot->entry = *entry;
 	slot->part = part;
 	MEM_GROW(part->slots, part->count, part->cap);
 	part->slots[part->count++] = slot;
 	atomic_fetch_add(&part->pending, 1);
-	if (tree_part_ends(part->count, name, len)) {
+	if (tree_part_ends(part->count, entry->name, entry->name_len)) {
 		dir->open = NULL;
 		release_part(part); /* never the last: the new slot is not finished */
 	}
 	return slot;
+}
+
+struct tree_slot *
+tree_dir_add(struct tree_dir *dir, const char *name, size_t len)
+{
+	struct entry entry;
+
+	entry_init(&entry);
+	entry.name = mem_calloc(1, len + 1);
+	memcpy(entry.name, name, len);
+	entry.name_len = len;
+	return tree_dir_add_entry(dir, &entry);
 }
 
 void

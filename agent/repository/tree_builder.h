@@ -37,6 +37,8 @@ struct tree_dir *tree_dir_begin_root(struct writer *writer, struct tree_roots *r
 
 /* A new entry of this name, which comes after all names before. */
 struct tree_slot *tree_dir_add(struct tree_dir *dir, const char *name, size_t len);
+/* As tree_dir_add, of an entry that is there already, with its name; it is taken over. */
+struct tree_slot *tree_dir_add_entry(struct tree_dir *dir, const struct entry *entry);
 /* No more entries come. */
 void tree_dir_end(struct tree_dir *dir);
 

@@ -699,6 +699,76 @@ special_files_are_recorded_and_never_opened(void **state)
 	free(link);
 }
 
+/* Nothing but the ctime (and perhaps the inode) tells that this is another link. */
+static void
+replace_link(const char *path, const char *target)
+{
+	struct timespec times[2];
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	times[0] = times[1] = st.st_mtim;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(target, path), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+static void
+a_symlink_that_changed_is_looked_at_again(void **state)
+{
+	struct backup_fixture *f = *state;
+	char *link = test_path(f->source, "link"), *kept = test_path(f->source, "kept");
+	struct backup_made made;
+	struct entry entry;
+
+	assert_int_equal(symlink("one", link), 0);
+	assert_int_equal(symlink("kept", kept), 0);
+	backup_put(f, "file", "x");
+	backup_make_well(f, NULL, &made);
+	backup_made_done(&made);
+	wait_for_another_ctime(f, "file");
+	replace_link(link, "two");
+	backup_make_well(f, NULL, &made);
+	assert_int_equal(made.snapshot->others, 2);
+	assert_int_equal(backup_find(f, &made, "link", &entry), 1);
+	assert_string_equal(entry.target, "two");
+	entry_done(&entry);
+	assert_int_equal(backup_find(f, &made, "kept", &entry), 1);
+	assert_string_equal(entry.target, "kept");
+	entry_done(&entry);
+	backup_made_done(&made);
+	free(link);
+	free(kept);
+}
+
+/* It might change within the same tick, and nothing would tell. */
+static void
+a_symlink_made_just_now_is_looked_at_again_next_time(void **state)
+{
+	struct backup_fixture *f = *state;
+	char *link = test_path(f->source, "link");
+	struct backup_made made;
+	struct entry entry;
+	struct stat st;
+
+	assert_int_equal(symlink("one", link), 0);
+	assert_int_equal(lstat(link, &st), 0);
+	hook_clock_stop(&st.st_ctim);
+	backup_make_well(f, NULL, &made);
+	hook_clock_stop(NULL);
+	assert_int_equal(backup_find(f, &made, "link", &entry), 1);
+	assert_int_equal(entry.ctime.tv_sec, 0);
+	entry_done(&entry);
+	backup_made_done(&made);
+	backup_make_well(f, NULL, &made);
+	assert_int_equal(backup_find(f, &made, "link", &entry), 1);
+	assert_int_equal(entry.ctime.tv_sec, st.st_ctim.tv_sec);
+	assert_int_equal(entry.ctime.tv_nsec, st.st_ctim.tv_nsec);
+	entry_done(&entry);
+	backup_made_done(&made);
+	free(link);
+}
+
 static void
 names_may_be_of_any_bytes(void **state)
 {
@@ -894,6 +964,8 @@ main(void)
 		CASE(names_of_one_file_are_known_as_such),
 		CASE(of_sparse_files_the_data_is_stored_and_the_holes_are_known),
 		CASE(special_files_are_recorded_and_never_opened),
+		CASE(a_symlink_that_changed_is_looked_at_again),
+		CASE(a_symlink_made_just_now_is_looked_at_again_next_time),
 		CASE(names_may_be_of_any_bytes),
 		CASE(a_folder_of_thousands_is_whole_and_a_change_in_it_is_small),
 		CASE(the_repository_within_the_source_is_left_out_with_a_note),

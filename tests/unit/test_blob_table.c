@@ -134,6 +134,31 @@ ids_with_the_same_beginning_are_told_apart(void **state)
 	blob_table_done(&table);
 }
 
+/* The same slot for all of them, but other bits next to those that choose it. */
+static void
+ids_of_the_same_slot_are_told_apart(void **state)
+{
+	struct blob_location at;
+	struct blob_table table;
+	struct blob_id id;
+
+	(void)state;
+	blob_table_init(&table);
+	memset(&id, 0, sizeof(id));
+	for (uint32_t n = 0; n < 2000; n++) {
+		memcpy(id.bytes + sizeof(n), &(uint32_t){ n << 21 | n }, sizeof(n));
+		at = place_of(n);
+		assert_int_equal(blob_table_insert(&table, &id, &at, 0), 1);
+		assert_int_equal(blob_table_insert(&table, &id, &at, 0), 0);
+	}
+	for (uint32_t n = 0; n < 2000; n++) {
+		memcpy(id.bytes + sizeof(n), &(uint32_t){ n << 21 | n }, sizeof(n));
+		assert_int_equal(blob_table_find(&table, &id, &at), 1);
+		assert_int_equal(at.len, n + 1);
+	}
+	blob_table_done(&table);
+}
+
 int
 main(void)
 {
@@ -142,6 +167,7 @@ main(void)
 		cmocka_unit_test(a_second_insert_replaces_only_on_request),
 		cmocka_unit_test(the_largest_place_fits),
 		cmocka_unit_test(ids_with_the_same_beginning_are_told_apart),
+		cmocka_unit_test(ids_of_the_same_slot_are_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -607,6 +607,32 @@ a_cursor_reads_all_parts_in_order(void **state)
 }
 
 static void
+what_is_taken_from_a_cursor_is_the_takers_and_the_rest_still_comes(void **state)
+{
+	struct stored *s = *state;
+	struct tree_cursor *cursor;
+	const struct entry *entry;
+	struct error err = ERROR_INIT;
+	struct entry taken;
+	char name[20];
+
+	assert_int_equal(tree_open(s->repo, s->parts, ARRAY_LEN(s->parts), &cursor, &err), 0);
+	for (unsigned i = 0; i < NAMES; i++) {
+		assert_int_equal(tree_next(cursor, &entry, &err), 1);
+		assert_int_equal(entry->inode, i);
+		if (i % 3 == 1)
+			continue;
+		tree_take(cursor, &taken);
+		snprintf(name, sizeof(name), "%04u", 2 * i);
+		assert_string_equal(taken.name, name);
+		assert_int_equal(taken.inode, i);
+		entry_done(&taken);
+	}
+	assert_int_equal(tree_next(cursor, &entry, &err), 0);
+	tree_close(cursor);
+}
+
+static void
 a_seek_finds_the_first_name_at_or_after(void **state)
 {
 	struct stored *s = *state;
@@ -693,6 +719,7 @@ main(void)
 		cmocka_unit_test(parts_end_by_names_alone_and_not_too_soon_or_late),
 		cmocka_unit_test(an_encoder_takes_no_more_than_a_part_holds),
 		cmocka_unit_test_setup_teardown(a_cursor_reads_all_parts_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_taken_from_a_cursor_is_the_takers_and_the_rest_still_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_seek_finds_the_first_name_at_or_after, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(paths_are_found_and_dots_lead_nowhere, setup, teardown),

@@ -157,6 +157,36 @@ build(struct fixture *f, enum order order, bool (*keep)(unsigned n), struct tree
 	free(slots);
 }
 
+/* An entry that comes from elsewhere makes the same folder as one that is made in it. */
+static void
+entries_taken_over_make_the_same_parts(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_roots made = { NULL, 0, false }, taken = { NULL, 0, false };
+	struct tree_dir *dir = tree_dir_begin_root(f->writer, &taken);
+
+	build(f, AT_ONCE, keep_all, &made);
+	for (unsigned n = 0; n < ENTRIES; n++) {
+		struct entry entry;
+
+		entry_init(&entry);
+		entry.name = mem_printf("entry-%05u", n);
+		entry.name_len = strlen(entry.name);
+		entry.kind = ENTRY_FIFO;
+		entry.nlink = 1;
+		entry.inode = n;
+		tree_slot_finish(tree_dir_add_entry(dir, &entry), true);
+	}
+	tree_dir_end(dir);
+	finish(f);
+	assert_entries(f, &taken, keep_all);
+	assert_int_equal(taken.count, made.count);
+	assert_memory_equal(taken.parts, made.parts, made.count * BLOB_ID_SIZE);
+	free(made.parts);
+	free(taken.parts);
+	begin_again(f);
+}
+
 static void
 the_order_of_finishing_makes_no_difference(void **state)
 {
@@ -315,6 +345,7 @@ main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(the_order_of_finishing_makes_no_difference),
+		CASE(entries_taken_over_make_the_same_parts),
 		CASE(a_directory_of_which_nothing_is_kept_has_no_parts),
 		CASE(without_a_writer_nothing_is_stored),
 		CASE(many_threads_finish_one_directory),
