@@ -23,8 +23,8 @@ set_defaults(struct config *config, struct error *err)
 		config->sources[i] = mem_strdup("default");
 		if (settings_table[i].fallback[0] == '\0')
 			continue;
-		if (setting_set(config, &settings_table[i], settings_table[i].fallback, "default",
-			false, err) != 0)
+		if (setting_set(config, config->sources, &settings_table[i],
+		    settings_table[i].fallback, "default", false, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -51,7 +51,7 @@ set_from_variable(struct config *config, const struct setting *setting, const ch
 	if (!*ret_found)
 		return 0;
 	source = mem_printf("environment %s", name);
-	rc = setting_set(config, setting, value, source, false, err);
+	rc = setting_set(config, config->sources, setting, value, source, false, err);
 	free(source);
 	return rc;
 }
@@ -82,7 +82,8 @@ static int
 refuse_unknown_variables(struct error *err)
 {
 	static const char *const prefixes[] = { "HOLDFAST_AGENT_", "HOLDFAST_REPOSITORY_",
-		"HOLDFAST_LIMITS_", "HOLDFAST_LOG_", "HOLDFAST_DATABASE_", "HOLDFAST_EXCHANGE_" };
+		"HOLDFAST_KEEP_", "HOLDFAST_LIMITS_", "HOLDFAST_LOG_", "HOLDFAST_DATABASE_",
+		"HOLDFAST_EXCHANGE_" };
 
 	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
 		size_t len = strcspn(*variable, "=");
@@ -119,7 +120,7 @@ set_from_flags(struct config *config, const struct config_flags *flags, struct e
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(given); i++)
-		if (given[i].value != NULL && setting_set(config,
+		if (given[i].value != NULL && setting_set(config, config->sources,
 		    setting_find(given[i].section, given[i].key), given[i].value, given[i].source,
 		    false, err) != 0)
 			return -1;
@@ -233,9 +234,10 @@ check_together(const struct config *config, struct error *err)
 	if ((config->tls_cert == NULL) != (config->tls_key == NULL))
 		return error_set(err, ERROR_CONFIG, "%s: 'tls_cert' and 'tls_key' need each other",
 		    source_of(config, "agent", config->tls_cert != NULL ? "tls_cert" : "tls_key"));
-	if (check_parity(config, err) != 0)
+	if (check_parity(config, err) != 0 || check_io(config, err) != 0 ||
+	    config_check_servers(config, err) != 0)
 		return -1;
-	return check_io(config, err) != 0 || config_check_servers(config, err) != 0 ? -1 : 0;
+	return config_check_jobs(config, err);
 }
 
 int
@@ -272,6 +274,7 @@ config_free(struct config *config)
 		free(config->sources[i]);
 	}
 	free(config->sources);
+	config_jobs_free(config);
 	free(config);
 }
 
@@ -361,6 +364,7 @@ config_to_json(const struct config *config)
 		json_object_set_new(section, setting->key, json_pack("{s:o, s:s}", "value",
 		    setting_to_json(config, setting), "source", config->sources[i]));
 	}
+	config_jobs_to_json(config, all);
 	return all;
 }
 
@@ -369,12 +373,14 @@ config_describe(void)
 {
 	json_t *all = json_array();
 
-	for (size_t i = 0; i < settings_count; i++) {
+	for (size_t i = 0; i < settings_count + job_settings_count; i++) {
 		const struct setting *setting = &settings_table[i];
-		char own[128];
+		char own[128] = "";
 		char *names;
 
-		environment_name(setting, own);
+		/* A variable could not tell which job it means. */
+		if (i < settings_count)
+			environment_name(setting, own);
 		names = mem_printf("%s%s%s", own, *setting->environment == '\0' ? "" : " ",
 		    setting->environment);
 		json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "section",

@@ -29,6 +29,24 @@ struct config_server {
 	int64_t connect_timeout_s, timeout_s;
 };
 
+/* Which snapshots stay; 0: no such rule. */
+struct config_keep {
+	uint64_t last, hourly, daily, weekly, monthly, yearly;
+	int64_t within_s;
+};
+
+/* A section [job NAME]. */
+struct config_job {
+	char *name;
+	char *where;            /* "FILE:LINE" of its section */
+	char **path;            /* absolute, at least one */
+	size_t path_count;
+	char **exclude;
+	size_t exclude_count;
+	struct config_keep keep;
+	char **sources;         /* as those of struct config */
+};
+
 struct config {
 	/* [agent] */
 	char *name;             /* default: the host's name */
@@ -66,6 +84,12 @@ struct config {
 	bool exclude_caches, one_file_system;
 	uint64_t max_file_size; /* bytes; 0: no limit */
 	int64_t grace_s;
+	int64_t rewrite_percent;
+	/* [keep]: of snapshots whose job says nothing else */
+	struct config_keep keep;
+	/* [job NAME] */
+	struct config_job **jobs; /* in the order of the files */
+	size_t job_count, job_cap;
 	/* [limits] */
 	uint64_t limit_upload, limit_download, limit_read; /* bytes a second; 0: none */
 	uint64_t limit_files;   /* files a second; 0: none */
@@ -106,6 +130,18 @@ bool config_listen_is_local(const char *listen);
 
 /* The server as shared/mariadb.h takes it; lends the texts of the configuration. */
 struct mariadb_settings config_server_settings(const struct config_server *server);
+
+/* A name is of letters, digits, '.', '_' and '-', as it stands in addresses and snapshots. */
+#define CONFIG_JOB_NAME_MAX 40
+/* NULL if there is none of this name. */
+const struct config_job *config_job_find(const struct config *config, const char *name);
+/* Whether it says itself what stays of its snapshots. */
+bool config_job_has_keep(const struct config_job *job);
+
+/* True if path is folder or below it; both absolute and resolved. */
+bool config_path_is_within(const char *path, const char *folder);
+/* Whether any of the folders, resolved if it is there, holds the resolved path. */
+bool config_path_is_listed(const char *resolved, char *const *folders, size_t count);
 
 /* {"SECTION": {"KEY": {"value": ..., "source": "default"}}} for every setting. */
 json_t *config_to_json(const struct config *config);

@@ -25,7 +25,8 @@ struct parse {
 	const char *path;
 	unsigned line;
 	bool indented;   /* the present line starts with a blank */
-	bool *given;     /* by setting: this file has set it already */
+	bool *given;     /* by setting: this file, or this job in it, has set it already */
+	struct config_job *job; /* whose section we are in, or NULL */
 	bool failed;
 	struct error *err;
 };
@@ -47,6 +48,50 @@ fail_at(struct parse *parse, const char *fmt, ...)
 	return error_set(parse->err, ERROR_CONFIG, "%s:%u: %s", parse->path, parse->line, text);
 }
 
+/* NAME of "job NAME"; NULL if this is another section. */
+static const char *
+job_name(const char *section)
+{
+	if (strncmp(section, "job", 3) != 0 || (section[3] != '\0' && section[3] != ' ' &&
+	    section[3] != '\t'))
+		return NULL;
+	section += 3;
+	return section + strspn(section, " \t");
+}
+
+static int
+begin_job(struct parse *parse, const char *name)
+{
+	char *where = mem_printf("%s:%u", parse->path, parse->line);
+	int rc = config_job_begin(parse->config, name, where, &parse->job, parse->err);
+
+	parse->failed = parse->failed || rc != 0;
+	memset(parse->given + settings_count, 0, job_settings_count * sizeof(*parse->given));
+	free(where);
+	return rc;
+}
+
+/* inih tells of a section only with its first setting: one without any, or given twice, would go
+ * unnoticed. */
+static int
+begin_section(struct parse *parse, const char *line)
+{
+	size_t len = strcspn(line + 1, "]\r\n");
+	const char *name;
+	char *section;
+	int rc = 0;
+
+	parse->job = NULL;
+	if (line[1 + len] != ']')
+		return 0; /* inih complains */
+	section = mem_printf("%.*s", (int)len, line + 1);
+	name = job_name(section);
+	if (name != NULL)
+		rc = begin_job(parse, name);
+	free(section);
+	return rc;
+}
+
 /* inih's reader, fgets-like; counts lines, and refuses what inih would cut in two. */
 static char *
 next_line(char *text, int size, void *stream)
@@ -63,6 +108,8 @@ next_line(char *text, int size, void *stream)
 		return NULL;
 	}
 	parse->indented = *text == ' ' || *text == '\t';
+	if (*text == '[' && begin_section(parse, text) != 0)
+		return NULL;
 	return text;
 }
 
@@ -78,6 +125,7 @@ section_list(void)
 		if (i == 0 || strcmp(settings_table[i - 1].section, section) != 0)
 			buffer_printf(&text, "%s[%s]", i == 0 ? "" : ", ", section);
 	}
+	buffer_put_text(&text, ", [job NAME]");
 	return buffer_take(&text);
 }
 
@@ -92,7 +140,7 @@ unknown(struct parse *parse, const char *section, const char *key)
 		return error_hint(parse->err, "write [agent] or [repository] above it");
 	}
 	near = setting_nearest_key(section, key);
-	for (size_t i = 0; i < settings_count; i++) {
+	for (size_t i = 0; i < settings_count + job_settings_count; i++) {
 		if (strcmp(settings_table[i].section, section) != 0)
 			continue;
 		fail_at(parse, "unknown setting '%s' in section [%s]", key, section);
@@ -103,7 +151,8 @@ unknown(struct parse *parse, const char *section, const char *key)
 	fail_at(parse, "unknown section [%s]", section);
 	near = setting_nearest_section(section);
 	if (near != NULL)
-		return error_hint(parse->err, "did you mean [%s]?", near);
+		return error_hint(parse->err, "did you mean [%s]?",
+		    strcmp(near, "job") == 0 ? "job NAME" : near);
 	sections = section_list();
 	error_hint(parse->err, "there are %s", sections);
 	free(sections);
@@ -125,40 +174,58 @@ refuse_readable(struct parse *parse, const char *key)
 	return error_hint(parse->err, "chmod 640 '%s', or name a password_file", parse->path);
 }
 
+static int
+set_value(struct parse *parse, const struct setting *setting, const char *value)
+{
+	size_t index = (size_t)(setting - settings_table);
+	struct config *config = parse->config;
+	char *source;
+	int rc;
+
+	if (parse->given[index] && setting->type != SETTING_LIST) {
+		fail_at(parse, parse->job == NULL ? "'%s' is given twice in this file"
+		    : "'%s' is given twice in this job", setting->key);
+		if (parse->indented)
+			error_hint(parse->err,
+			    "the line starts with a blank, so it continues '%s': "
+			    "remove the blank",
+			    setting->key);
+		return -1;
+	}
+	source = mem_printf("%s:%u", parse->path, parse->line);
+	if (parse->job != NULL)
+		rc = setting_set(parse->job, parse->job->sources, setting, value, source,
+		    parse->given[index], parse->err);
+	else
+		rc = setting_set(config, config->sources, setting, value, source,
+		    parse->given[index], parse->err);
+	free(source);
+	parse->given[index] = true;
+	parse->failed = parse->failed || rc != 0;
+	return rc;
+}
+
 /* inih's handler; 0 means error, 1 goes on. */
 static int
 handle(void *arg, const char *section, const char *key, const char *value)
 {
 	struct parse *parse = arg;
 	const struct setting *setting;
-	char *source;
-	size_t index;
-	int rc;
+	const char *job = job_name(section);
 
 	if (parse->failed)
 		return 0;
-	setting = setting_find(section, key);
+	if (job == NULL)
+		parse->job = NULL;
+	else if ((parse->job == NULL || strcmp(parse->job->name, job) != 0) &&
+	    begin_job(parse, job) != 0)
+		return 0; /* an indented [job NAME], which inih takes for a section, too */
+	setting = setting_find(job != NULL ? "job" : section, key);
 	if (setting == NULL)
-		return unknown(parse, section, key), 0;
+		return unknown(parse, job != NULL ? "job" : section, key), 0;
 	if (setting->type == SETTING_SECRET && refuse_readable(parse, key) != 0)
 		return 0;
-	index = (size_t)(setting - settings_table);
-	if (parse->given[index] && setting->type != SETTING_LIST) {
-		fail_at(parse, "'%s' is given twice in this file", key);
-		if (parse->indented)
-			error_hint(parse->err,
-			    "the line starts with a blank, so it continues '%s': "
-			    "remove the blank",
-			    key);
-		return 0;
-	}
-	source = mem_printf("%s:%u", parse->path, parse->line);
-	rc = setting_set(parse->config, setting, value, source, parse->given[index], parse->err);
-	free(source);
-	parse->given[index] = true;
-	if (rc != 0)
-		parse->failed = true;
-	return rc == 0;
+	return set_value(parse, setting, value) == 0;
 }
 
 /* Who may write our settings may make us do anything. */
@@ -189,7 +256,7 @@ read_file(struct config *config, const char *path, struct error *err)
 	if (parse.file == NULL)
 		return error_sys(
 		    err, ERROR_IO, errno, "could not open configuration file '%s'", path);
-	parse.given = mem_calloc(settings_count, sizeof(*parse.given));
+	parse.given = mem_calloc(settings_count + job_settings_count, sizeof(*parse.given));
 	if (check_not_writable_by_others(path, parse.file, err) != 0)
 		goto out;
 	/* A value is the rest of its line: no comment behind it, which would cut patterns. */

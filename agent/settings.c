@@ -9,22 +9,34 @@
 #include "shared/text.h"
 
 /* A list keeps its count beside it; the other types have none. */
-#define COUNT_TEXT(field) 0
-#define COUNT_LIST(field) offsetof(struct config, field##_count)
-#define COUNT_BOOL(field) 0
-#define COUNT_INTEGER(field) 0
-#define COUNT_SIZE(field) 0
-#define COUNT_DURATION(field) 0
-#define COUNT_SECRET(field) 0
+#define COUNT_TEXT(base, field) 0
+#define COUNT_LIST(base, field) offsetof(struct base, field##_count)
+#define COUNT_BOOL(base, field) 0
+#define COUNT_INTEGER(base, field) 0
+#define COUNT_SIZE(base, field) 0
+#define COUNT_DURATION(base, field) 0
+#define COUNT_SECRET(base, field) 0
 
 const struct setting settings_table[] = {
-#define _(section, key, type, field, fallback, min, max, environment, sentence) \
-	{ section, key, SETTING_##type, offsetof(struct config, field), COUNT_##type(field), \
-	    fallback, min, max, environment, sentence },
+#define ROW(base, section, key, type, field, fallback, min, max, environment, sentence) \
+	{ section, key, SETTING_##type, offsetof(struct base, field), COUNT_##type(base, field), \
+	    fallback, min, max, environment, sentence }
+#define _(...) ROW(config, __VA_ARGS__),
 	SETTINGS(_)
 #undef _
+#define _(...) ROW(config_job, __VA_ARGS__),
+	JOB_SETTINGS(_)
+#undef _
+#undef ROW
 };
-const size_t settings_count = ARRAY_LEN(settings_table);
+enum {
+#define _(...) +1
+	OWN_COUNT = 0 SETTINGS(_),
+#undef _
+};
+const size_t settings_count = OWN_COUNT;
+const struct setting *const job_settings = settings_table + OWN_COUNT;
+const size_t job_settings_count = ARRAY_LEN(settings_table) - OWN_COUNT;
 
 const char *
 setting_type_word(enum setting_type type)
@@ -36,15 +48,15 @@ setting_type_word(enum setting_type type)
 }
 
 static void *
-value_of(const struct config *config, size_t offset)
+value_of(const void *base, size_t offset)
 {
-	return (char *)(uintptr_t)config + offset;
+	return (char *)(uintptr_t)base + offset;
 }
 
 const struct setting *
 setting_find(const char *section, const char *key)
 {
-	for (size_t i = 0; i < settings_count; i++)
+	for (size_t i = 0; i < ARRAY_LEN(settings_table); i++)
 		if (strcmp(settings_table[i].section, section) == 0 &&
 		    strcmp(settings_table[i].key, key) == 0)
 			return &settings_table[i];
@@ -90,7 +102,7 @@ setting_nearest_key(const char *section, const char *key)
 	const char *best = NULL;
 	unsigned best_distance = NEAR + 1;
 
-	for (size_t i = 0; i < settings_count; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(settings_table); i++) {
 		unsigned d;
 
 		if (strcmp(settings_table[i].section, section) != 0)
@@ -110,7 +122,7 @@ setting_nearest_section(const char *section)
 	const char *best = NULL;
 	unsigned best_distance = NEAR + 1;
 
-	for (size_t i = 0; i < settings_count; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(settings_table); i++) {
 		unsigned d = distance(section, settings_table[i].section);
 
 		if (d < best_distance) {
@@ -165,11 +177,11 @@ trimmed(const char *from, size_t len)
 
 /* Items between commas and line ends; "\," is a comma within an item; empty items are dropped. */
 static int
-set_list(struct config *config, const struct setting *setting, const char *text,
+set_list(void *base, const struct setting *setting, const char *text,
     const char *source, bool append, struct error *err)
 {
-	char ***list = value_of(config, setting->offset);
-	size_t *count = value_of(config, setting->count_offset);
+	char ***list = value_of(base, setting->offset);
+	size_t *count = value_of(base, setting->count_offset);
 	char *part = mem_calloc(1, strlen(text) + 1);
 	size_t used = 0;
 	int rc = 0;
@@ -240,7 +252,7 @@ parse_integer(const char *text, int64_t *ret)
 }
 
 static int
-set_number(struct config *config, const struct setting *setting, const char *text,
+set_number(void *base, const struct setting *setting, const char *text,
     const char *source, struct error *err)
 {
 	struct error why = ERROR_INIT;
@@ -281,25 +293,25 @@ set_number(struct config *config, const struct setting *setting, const char *tex
 		    : setting->type == SETTING_SIZE ? " bytes" : "", text);
 	}
 	/* All numbers of struct config are 64 bits wide, and none is negative where unsigned. */
-	memcpy(value_of(config, setting->offset), &v, sizeof(v));
+	memcpy(value_of(base, setting->offset), &v, sizeof(v));
 	return 0;
 }
 
 static int
-set_bool(struct config *config, const struct setting *setting, const char *text,
+set_bool(void *base, const struct setting *setting, const char *text,
     const char *source, struct error *err)
 {
-	if (parse_bool(text, value_of(config, setting->offset)) == 0)
+	if (parse_bool(text, value_of(base, setting->offset)) == 0)
 		return 0;
 	return error_set(err, ERROR_CONFIG, "%s: '%s' takes yes or no, not '%s'", source,
 	    setting->key, text);
 }
 
 static int
-set_text(struct config *config, const struct setting *setting, const char *text,
+set_text(void *base, const struct setting *setting, const char *text,
     const char *source, struct error *err)
 {
-	char **value = value_of(config, setting->offset);
+	char **value = value_of(base, setting->offset);
 
 	if (check_length(setting, text, source, err) != 0)
 		return -1;
@@ -309,37 +321,37 @@ set_text(struct config *config, const struct setting *setting, const char *text,
 }
 
 int
-setting_set(struct config *config, const struct setting *setting, const char *text,
+setting_set(void *base, char **sources, const struct setting *setting, const char *text,
     const char *source, bool append, struct error *err)
 {
-	size_t index = (size_t)(setting - settings_table);
+	size_t index = (size_t)(setting - (setting < job_settings ? settings_table : job_settings));
 	int rc;
 
 	switch (setting->type) {
 	case SETTING_TEXT:
 	case SETTING_SECRET:
-		rc = set_text(config, setting, text, source, err);
+		rc = set_text(base, setting, text, source, err);
 		break;
 	case SETTING_LIST:
-		rc = set_list(config, setting, text, source, append, err);
+		rc = set_list(base, setting, text, source, append, err);
 		break;
 	case SETTING_BOOL:
-		rc = set_bool(config, setting, text, source, err);
+		rc = set_bool(base, setting, text, source, err);
 		break;
 	default:
-		rc = set_number(config, setting, text, source, err);
+		rc = set_number(base, setting, text, source, err);
 	}
 	if (rc != 0)
 		return -1;
-	free(config->sources[index]);
-	config->sources[index] = mem_strdup(source);
+	free(sources[index]);
+	sources[index] = mem_strdup(source);
 	return 0;
 }
 
 json_t *
-setting_to_json(const struct config *config, const struct setting *setting)
+setting_to_json(const void *base, const struct setting *setting)
 {
-	const void *value = value_of(config, setting->offset);
+	const void *value = value_of(base, setting->offset);
 	const char *text;
 	json_t *array;
 	size_t count;
@@ -353,7 +365,7 @@ setting_to_json(const struct config *config, const struct setting *setting)
 		return *(char *const *)value == NULL ? json_null() : json_string("(not shown)");
 	case SETTING_LIST:
 		array = json_array();
-		count = *(const size_t *)value_of(config, setting->count_offset);
+		count = *(const size_t *)value_of(base, setting->count_offset);
 		for (size_t i = 0; i < count; i++)
 			json_array_append_new(array, json_string((*(char **const *)value)[i]));
 		return array;
@@ -366,15 +378,15 @@ setting_to_json(const struct config *config, const struct setting *setting)
 }
 
 void
-setting_done(struct config *config, const struct setting *setting)
+setting_done(void *base, const struct setting *setting)
 {
 	char *text;
 
 	if (setting->type == SETTING_TEXT || setting->type == SETTING_SECRET) {
-		text = *(char **)value_of(config, setting->offset);
+		text = *(char **)value_of(base, setting->offset);
 		mem_free_secret(text, text == NULL ? 0 : strlen(text));
 	} else if (setting->type == SETTING_LIST) {
-		list_clear(value_of(config, setting->offset),
-		    value_of(config, setting->count_offset));
+		list_clear(value_of(base, setting->offset),
+		    value_of(base, setting->count_offset));
 	}
 }

@@ -5,17 +5,25 @@
  *   _(section, key, TYPE, field, default, min, max, environment, sentence)
  *
  * TYPE is TEXT, SECRET (a text that is not shown), LIST, BOOL, INTEGER, SIZE (bytes) or DURATION
- * (seconds); field is the member of struct config.  min and max bound a number, or the length of a text or list item.
+ * (seconds); field is the member of struct config.  min and max bound a number, or the length of
+ * a text or list item.
  * A default of "" means: not set, or worked out at load as the sentence says.
  * environment names the ancestors' variables, separated by spaces; besides them each setting has
  * HOLDFAST_SECTION_KEY.
  * A list is separated by commas ("\," is a comma) or continued on indented lines, and may be
  * given several times in one file; a later source replaces an earlier one's list.
+ *
+ * JOB_SETTINGS are those of each section [job NAME]; field is the member of struct config_job, and
+ * there is no variable.
  */
 #ifndef HOLDFAST_AGENT_SETTINGS_H
 #define HOLDFAST_AGENT_SETTINGS_H
 
 #define SETTING_TEXT_MAX 4095 /* PATH_MAX without its NUL */
+
+/* Bounds of the rules that say what stays. */
+#define KEEP_MAX 1000000
+#define KEEP_WITHIN_MAX_S (INT64_C(100) * 366 * 86400)
 
 /* clang-format off */
 #define SETTINGS(_) \
@@ -135,6 +143,22 @@
 	    "leave out files larger than this; 0: no limit") \
 	_("repository", "grace", DURATION, grace_s, "24h", 0, 366 * 86400, "", \
 	    "how long prune keeps data that no snapshot needs before it is removed") \
+	_("repository", "rewrite_percent", INTEGER, rewrite_percent, "25", 1, 100, "", \
+	    "prune rewrites a pack when so many per cent of it are dead") \
+	_("keep", "last", INTEGER, keep.last, "0", 0, KEEP_MAX, "", \
+	    "how many snapshots prune keeps, the newest ones; all [keep] 0: it keeps every one") \
+	_("keep", "hourly", INTEGER, keep.hourly, "0", 0, KEEP_MAX, "", \
+	    "besides, the newest of each of the last so many hours that have one") \
+	_("keep", "daily", INTEGER, keep.daily, "0", 0, KEEP_MAX, "", \
+	    "the same of days") \
+	_("keep", "weekly", INTEGER, keep.weekly, "0", 0, KEEP_MAX, "", \
+	    "the same of weeks") \
+	_("keep", "monthly", INTEGER, keep.monthly, "0", 0, KEEP_MAX, "", \
+	    "the same of months") \
+	_("keep", "yearly", INTEGER, keep.yearly, "0", 0, KEEP_MAX, "", \
+	    "the same of years") \
+	_("keep", "within", DURATION, keep.within_s, "0", 0, KEEP_WITHIN_MAX_S, "", \
+	    "besides, all that are not older than the newest by more than this") \
 	_("limits", "upload", SIZE, limit_upload, "0", 0, INT64_MAX, "", \
 	    "bytes a second that all runs together write to the repository; 0: no limit") \
 	_("limits", "download", SIZE, limit_download, "0", 0, INT64_MAX, "", \
@@ -148,6 +172,27 @@
 	_("limits", "io", TEXT, io, "normal", 1, 16, "", \
 	    "how the threads of a run rank at the disk: normal, low, or idle: only when no other " \
 	    "wants it")
+
+#define JOB_SETTINGS(_) \
+	_("job", "path", LIST, path, "", 1, SETTING_TEXT_MAX, "", \
+	    "absolute folders that this job backs up, into one snapshot") \
+	_("job", "exclude", LIST, exclude, "", 1, SETTING_TEXT_MAX, "", \
+	    "patterns left out of it, besides those of every backup") \
+	_("job", "keep_last", INTEGER, keep.last, "0", 0, KEEP_MAX, "", \
+	    "how many of its snapshots prune keeps, the newest ones; a job that has one keep_ " \
+	    "has no other rules, and all 0 keeps every one; without any, those of [keep] hold") \
+	_("job", "keep_hourly", INTEGER, keep.hourly, "0", 0, KEEP_MAX, "", \
+	    "besides, the newest of each of the last so many hours that have one") \
+	_("job", "keep_daily", INTEGER, keep.daily, "0", 0, KEEP_MAX, "", \
+	    "the same of days") \
+	_("job", "keep_weekly", INTEGER, keep.weekly, "0", 0, KEEP_MAX, "", \
+	    "the same of weeks") \
+	_("job", "keep_monthly", INTEGER, keep.monthly, "0", 0, KEEP_MAX, "", \
+	    "the same of months") \
+	_("job", "keep_yearly", INTEGER, keep.yearly, "0", 0, KEEP_MAX, "", \
+	    "the same of years") \
+	_("job", "keep_within", DURATION, keep.within_s, "0", 0, KEEP_WITHIN_MAX_S, "", \
+	    "besides, all that are not older than its newest by more than this")
 /* clang-format on */
 
 #endif

@@ -23,7 +23,7 @@ enum setting_type {
 struct setting {
 	const char *section, *key;
 	enum setting_type type;
-	size_t offset;       /* of the value in struct config */
+	size_t offset;       /* of the value in struct config, or struct config_job */
 	size_t count_offset; /* of a list's count */
 	const char *fallback;
 	int64_t min, max;
@@ -31,8 +31,11 @@ struct setting {
 	const char *sentence;
 };
 
+/* Those of struct config, followed by those of a job, which has as many sources. */
 extern const struct setting settings_table[];
 extern const size_t settings_count;
+extern const struct setting *const job_settings;
+extern const size_t job_settings_count;
 
 const char *setting_type_word(enum setting_type type);
 
@@ -43,15 +46,16 @@ const char *setting_nearest_key(const char *section, const char *key);
 const char *setting_nearest_section(const char *section);
 
 /*
- * Set a value from its text; source is recorded for `config show`.  A list is added to if the
+ * Set a value of a struct config or config_job from its text; source is recorded in its sources,
+ * for `config show`.  A list is added to if the
  * same source set it before (append), else replaced.  ERROR_CONFIG says what was expected, with
  * the source in front.
  */
-int setting_set(struct config *config, const struct setting *setting, const char *text,
+int setting_set(void *base, char **sources, const struct setting *setting, const char *text,
     const char *source, bool append, struct error *err);
 /* A setting's value as JSON. */
-json_t *setting_to_json(const struct config *config, const struct setting *setting);
-void setting_done(struct config *config, const struct setting *setting);
+json_t *setting_to_json(const void *base, const struct setting *setting);
+void setting_done(void *base, const struct setting *setting);
 
 /* [log], [database] and [exchange]: what a row alone cannot tell, and what their files are like. */
 int config_check_servers(const struct config *config, struct error *err);
@@ -59,5 +63,14 @@ int config_verify_servers(const struct config *config, struct error *err);
 
 /* Read a file, then conf.d/ *.conf beside it. */
 int config_read_files(struct config *config, const char *file, struct error *err);
+
+/* agent/config_jobs.c */
+/* The section [job NAME] begins; where: "FILE:LINE".  ERROR_CONFIG. */
+int config_job_begin(struct config *config, const char *name, const char *where,
+    struct config_job **ret, struct error *err);
+void config_jobs_free(struct config *config);
+int config_check_jobs(const struct config *config, struct error *err);
+/* "job NAME": {...} for each. */
+void config_jobs_to_json(const struct config *config, json_t *all);
 
 #endif

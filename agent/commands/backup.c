@@ -9,6 +9,7 @@
 
 /* clang-format off */
 const struct option_spec backup_options[] = {
+	{ "job",             0, OPTION_VALUE, "NAME", "what the section [job NAME] says" },
 	{ "exclude",         0, OPTION_LIST,  "PATTERN",
 	  "leave out what matches, as in .gitignore; repeatable" },
 	{ "exclude-file",    0, OPTION_LIST,  "FILE", "patterns, one a line; repeatable" },
@@ -118,16 +119,23 @@ backup_main(struct session *session, struct error *err)
 {
 	struct run_command command = { .kind = RUN_BACKUP, .arguments = json_object(),
 		.print = run_print_snapshot };
+	bool job = option_given(&session->line, "job");
 	json_t *tags = json_array();
 	int rc = -1;
 
 	json_object_set_new(command.arguments, "tags", tags);
+	if (session->line.argument_count == 0 && !job) {
+		error_set(err, ERROR_USAGE, "'backup' needs a path, or --job");
+		error_hint(err, "see holdfastd help backup");
+		goto out;
+	}
 	if (set_paths(session, command.arguments, err) != 0 ||
 	    set_patterns(session, command.arguments, err) != 0 ||
 	    run_list_argument(session, "tag", tags, err) != 0 ||
 	    run_number_argument(session, "level", command.arguments, "level", err) != 0 ||
 	    run_number_argument(session, "threads", command.arguments, "threads", err) != 0)
 		goto out;
+	run_text_argument(session, "job", command.arguments, "job");
 	run_text_argument(session, "max-size", command.arguments, "max_size");
 	run_flag_argument(session, "exclude-caches", command.arguments, "exclude_caches", true);
 	run_flag_argument(session, "one-file-system", command.arguments, "one_file_system", true);

@@ -33,8 +33,8 @@ struct command {
 #define COMMANDS(_) \
 	_("init",      "",               0, 0, NULL,              init_main, \
 	    "make the repository, and its passphrase in the state folder") \
-	_("backup",    "PATH...",        1, COMMAND_ANY, backup_options, backup_main, \
-	    "back folders or files up into one new snapshot") \
+	_("backup",    "[PATH...]",      0, COMMAND_ANY, backup_options, backup_main, \
+	    "back folders or files, or what a job names, up into one new snapshot") \
 	_("backup-table", "[TABLE...]",  0, COMMAND_ANY, backup_table_options, backup_table_main, \
 	    "back tables of the database up, or all of them, into one new snapshot") \
 	_("import",    "[FILE]",         0, 1, import_options,    import_main, \
@@ -61,8 +61,8 @@ struct command {
 	    "keep snapshots whatever the rules say") \
 	_("unpin",     "ID...",          1, COMMAND_ANY, NULL,    unpin_main, \
 	    "take pins away") \
-	_("forget",    "ID...",          1, COMMAND_ANY, json_options, forget_main, \
-	    "forget snapshots; their data stays until prune removes it") \
+	_("forget",    "[ID...]",        0, COMMAND_ANY, forget_options, forget_main, \
+	    "forget snapshots, or what no rule keeps; data stays until prune removes it") \
 	_("trash",     "",               0, 0, json_options,      trash_main, \
 	    "list the forgotten snapshots that can still be brought back") \
 	_("recall",    "ID...",          1, COMMAND_ANY, NULL,    recall_main, \
@@ -90,7 +90,7 @@ struct command {
 extern const struct option_spec backup_options[], restore_options[], json_options[],
     archive_options[], check_options[], prune_options[], key_options[], token_options[],
     config_options[], repair_options[], backup_table_options[], migrate_options[],
-    import_options[];
+    import_options[], forget_options[];
 
 command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
     forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,

@@ -2,8 +2,19 @@
 #include <stdlib.h>
 
 #include "agent/commands/commands.h"
+#include "agent/commands/prune.h"
 #include "agent/commands/session.h"
 #include "shared/mem.h"
+
+/* clang-format off */
+const struct option_spec forget_options[] = {
+	{ "rules",        0, OPTION_FLAG,  NULL,
+	  "forget what the rules do not keep: those given here, else those of the settings" },
+	KEEP_OPTIONS,
+	{ "json",         0, OPTION_FLAG,  NULL, "print the result as JSON" },
+	{ .name = NULL }
+};
+/* clang-format on */
 
 static void
 log_forget(struct session *session, const char *id, const struct error *failure)
@@ -17,8 +28,8 @@ log_forget(struct session *session, const char *id, const struct error *failure)
 	session_log(session, &action);
 }
 
-int
-forget_main(struct session *session, struct error *err)
+static int
+forget_named(struct session *session, struct error *err)
 {
 	size_t count = session->line.argument_count;
 	struct snapshot **list = mem_calloc(count, sizeof(*list));
@@ -56,4 +67,24 @@ out:
 	free(list);
 	json_decref(forgotten);
 	return rc == 0 ? EXIT_OK : -1;
+}
+
+int
+forget_main(struct session *session, struct error *err)
+{
+	bool rules = option_given(&session->line, "rules") || keep_options_given(session);
+	bool named = session->line.argument_count > 0;
+
+	/* Never the rules just because a list of ids turned out empty. */
+	if (!rules && !named) {
+		error_set(err, ERROR_USAGE, "'forget' needs the id of a snapshot, or --rules");
+		return error_hint(err, "see holdfastd help forget");
+	}
+	if (rules && named)
+		return error_set(
+		    err, ERROR_USAGE, "'forget' takes snapshots or rules, not both at once");
+	if (named && (option_given(&session->line, "dry-run") ||
+	    option_given(&session->line, "job")))
+		return error_set(err, ERROR_USAGE, "'--dry-run' and '--job' go with --rules");
+	return rules ? prune_by_rules(session, "forget", err) : forget_named(session, err);
 }

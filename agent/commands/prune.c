@@ -1,4 +1,7 @@
+#include "agent/commands/prune.h"
+
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/commands/commands.h"
 #include "agent/commands/run_command.h"
@@ -8,41 +11,55 @@
 
 /* clang-format off */
 const struct option_spec prune_options[] = {
-	{ "keep-last",    0, OPTION_VALUE, "N", "keep the newest N snapshots" },
-	{ "keep-hourly",  0, OPTION_VALUE, "N", "keep the newest of each of the last N hours" },
-	{ "keep-daily",   0, OPTION_VALUE, "N", "... of the last N days that have one" },
-	{ "keep-weekly",  0, OPTION_VALUE, "N", "... weeks" },
-	{ "keep-monthly", 0, OPTION_VALUE, "N", "... months" },
-	{ "keep-yearly",  0, OPTION_VALUE, "N", "... years" },
-	{ "keep-within",  0, OPTION_VALUE, "DURATION", "keep what is younger, as 30d" },
+	KEEP_OPTIONS,
+	{ "only-remove",  0, OPTION_FLAG,  NULL, "forget no snapshot, whatever the rules say" },
 	{ "grace",        0, OPTION_VALUE, "DURATION",
 	  "remove data only after it was without use for so long" },
-	{ "dry-run",      0, OPTION_FLAG,  NULL, "tell what would be done" },
+	{ "rewrite-percent", 0, OPTION_VALUE, "N", "rewrite packs of which so much is dead" },
 	LIMIT_OPTIONS,
 	{ "json",         0, OPTION_FLAG,  NULL, "print the result as JSON" },
 	{ .name = NULL }
 };
 /* clang-format on */
 
+/* Options, and what they are called in a run's "keep". */
+static const struct {
+	const char *option, *name;
+} rules[] = { { "keep-last", "last" }, { "keep-hourly", "hourly" }, { "keep-daily", "daily" },
+	{ "keep-weekly", "weekly" }, { "keep-monthly", "monthly" }, { "keep-yearly", "yearly" } };
+
+static void
+put_texts(struct buffer *buffer, const json_t *texts, const char *between)
+{
+	const json_t *text;
+	size_t i;
+
+	json_array_foreach(texts, i, text)
+		buffer_printf(buffer, "%s%s", i == 0 ? "" : between, json_string_value(text));
+}
+
+/* "keep   3fa9c2d1  2026-11-21T23:05:00  /srv  daily 2026-11-21, last 1 (job home)" */
 static void
 print_snapshots(const json_t *snapshots)
 {
-	const json_t *row, *reason;
-	size_t i, j;
+	const json_t *row;
+	size_t i;
 
 	json_array_foreach(snapshots, i, row) {
-		struct buffer reasons = BUFFER_INIT;
-		const char *source = json_string_value(json_object_get(row, "source"));
+		const char *rule = json_string_value(json_object_get(row, "rule"));
+		struct buffer text = BUFFER_INIT;
 
-		json_array_foreach(json_object_get(row, "reasons"), j, reason)
-			buffer_printf(&reasons, "%s%s", j == 0 ? "  because of " : ", ",
-			    json_string_value(reason));
-		printf("%-6s %.8s  %.19s  %s%s\n",
+		put_texts(&text, json_object_get(row, "sources"), " ");
+		buffer_put_text(&text, "  ");
+		put_texts(&text, json_object_get(row, "reasons"), ", ");
+		if (rule != NULL)
+			buffer_printf(&text, "%s(%s)",
+			    json_array_size(json_object_get(row, "reasons")) > 0 ? " " : "", rule);
+		printf("%-6s %.8s  %.19s  %s\n",
 		    json_is_true(json_object_get(row, "keep")) ? "keep" : "forget",
 		    json_string_value(json_object_get(row, "id")),
-		    json_string_value(json_object_get(row, "time")), source == NULL ? "" : source,
-		    buffer_text(&reasons));
-		buffer_done(&reasons);
+		    json_string_value(json_object_get(row, "time")), buffer_text(&text));
+		buffer_done(&text);
 	}
 }
 
@@ -53,46 +70,79 @@ figure(const struct run_result *result, const char *name)
 }
 
 static void
+print_forget(const struct run_result *result, double seconds)
+{
+	bool dry_run = json_is_true(json_object_get(result->json, "dry_run"));
+
+	(void)seconds;
+	print_snapshots(json_object_get(result->json, "snapshots"));
+	printf("%s%llu snapshots%s\n", dry_run ? "dry run: would have forgotten " : "forgot ",
+	    figure(result, "forgotten"), dry_run ? "" : "; their data is removed by holdfastd prune");
+}
+
+static void
 print_prune(const struct run_result *result, double seconds)
 {
 	bool dry_run = json_is_true(json_object_get(result->json, "dry_run"));
-	char marked[16], removed[16];
+	char marked[16], removed[16], freed[16];
 
 	print_snapshots(json_object_get(result->json, "snapshots"));
 	size_format(figure(result, "bytes_marked"), marked);
 	size_format(figure(result, "bytes_removed"), removed);
-	printf("%s%llu snapshots, removed %llu packs (%s), rewrote %llu, marked %llu (%s) to be "
-	    "removed later", dry_run ? "dry run: would have forgotten " : "forgot ",
-	    figure(result, "forgotten"), figure(result, "packs_removed"), removed,
-	    figure(result, "packs_rewritten"), figure(result, "packs_marked"), marked);
+	size_format(figure(result, "bytes_to_free"), freed);
 	if (dry_run)
-		printf("\n");
+		printf("dry run: would have forgotten %llu snapshots, rewritten %llu packs, marked "
+		    "%llu (%s); this frees %s in the end\n", figure(result, "forgotten"),
+		    figure(result, "packs_rewritten"), figure(result, "packs_marked"), marked,
+		    freed);
 	else
-		printf("; in %.1f s\n", seconds);
+		printf("forgot %llu snapshots, removed %llu packs (%s), rewrote %llu, marked %llu "
+		    "(%s) to be removed later; in %.1f s\n", figure(result, "forgotten"),
+		    figure(result, "packs_removed"), removed, figure(result, "packs_rewritten"),
+		    figure(result, "packs_marked"), marked, seconds);
+}
+
+bool
+keep_options_given(const struct session *session)
+{
+	bool given = option_given(&session->line, "keep-within");
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+		given = given || option_given(&session->line, rules[i].option);
+	return given;
 }
 
 int
-prune_main(struct session *session, struct error *err)
+prune_by_rules(struct session *session, const char *only, struct error *err)
 {
-	static const struct {
-		const char *option, *name;
-	} rules[] = { { "keep-last", "last" }, { "keep-hourly", "hourly" },
-		{ "keep-daily", "daily" }, { "keep-weekly", "weekly" },
-		{ "keep-monthly", "monthly" }, { "keep-yearly", "yearly" } };
 	struct run_command command = { .kind = RUN_PRUNE, .arguments = json_object(),
-		.print = print_prune };
+		.print = only != NULL && strcmp(only, "forget") == 0 ? print_forget : print_prune };
 	json_t *keep = json_object();
-	int rc = 0;
+	int rc = run_number_argument(
+	    session, "rewrite-percent", command.arguments, "rewrite_percent", err);
 
 	json_object_set_new(command.arguments, "keep", keep);
 	for (size_t i = 0; i < ARRAY_LEN(rules) && rc == 0; i++)
 		rc = run_number_argument(session, rules[i].option, keep, rules[i].name, err);
 	if (rc == 0) {
+		if (only != NULL)
+			json_object_set_new(command.arguments, "only", json_string(only));
 		run_text_argument(session, "keep-within", keep, "within");
+		run_text_argument(session, "job", command.arguments, "job");
 		run_text_argument(session, "grace", command.arguments, "grace");
 		run_flag_argument(session, "dry-run", command.arguments, "dry_run", true);
 		rc = run_command(session, &command, err);
 	}
 	json_decref(command.arguments);
 	return rc;
+}
+
+int
+prune_main(struct session *session, struct error *err)
+{
+	if (!option_given(&session->line, "only-remove"))
+		return prune_by_rules(session, NULL, err);
+	if (keep_options_given(session) || option_given(&session->line, "job"))
+		return error_set(err, ERROR_USAGE, "'--only-remove' goes with no rule");
+	return prune_by_rules(session, "remove", err);
 }

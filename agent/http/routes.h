@@ -39,6 +39,10 @@
 	  "let a paused run go on") \
 	_(GET, "/v1/events", ROLE_READ, 0, "", http_events, \
 	  "follow all runs by server-sent events") \
+	_(GET, "/v1/jobs", ROLE_READ, 0, "", http_jobs_list, \
+	  "the jobs of the configuration, each with its last run and last snapshot") \
+	_(GET, "/v1/jobs/{name}", ROLE_READ, 0, "", http_job_get, \
+	  "one of them") \
 	_(GET, "/v1/snapshots", ROLE_READ, 0, "", http_snapshots_list, \
 	  "snapshots, newest first") \
 	_(POST, "/v1/snapshots", ROLE_OPERATE, ROUTE_BODY | ROUTE_STREAM, "Import", \

@@ -55,6 +55,30 @@ runs_http_accepted(struct request *request, struct response *response, const cha
 	return 0;
 }
 
+/* The short form for a job: {"job": NAME} is {"kind": "backup", "arguments": {"job": NAME}}. */
+static int
+take_job(json_t *json, struct error *err)
+{
+	json_t *job = json_object_get(json, "job");
+	json_t *arguments = json_object_get(json, "arguments");
+
+	if (job == NULL)
+		return 0;
+	if (!json_is_string(job))
+		return error_set(err, ERROR_BAD_REQUEST, "'job' takes a text");
+	if (arguments != NULL && (!json_is_object(arguments) ||
+	    json_object_get(arguments, "job") != NULL))
+		return error_set(err, ERROR_BAD_REQUEST,
+		    "'arguments' is no object, or names a job besides 'job'");
+	if (json_object_get(json, "kind") == NULL)
+		json_object_set_new(json, "kind", json_string("backup"));
+	if (arguments == NULL)
+		json_object_set_new(json, "arguments", json_object());
+	json_object_set(json_object_get(json, "arguments"), "job", job);
+	json_object_del(json, "job");
+	return 0;
+}
+
 /* {"kind": "backup", "arguments": {...}} */
 int
 http_runs_start(struct request *request, struct response *response, struct error *err)
@@ -70,11 +94,13 @@ http_runs_start(struct request *request, struct response *response, struct error
 	if (params_check(&request->params, no_parameters, err) != 0 ||
 	    request_json(request, &json, err) != 0)
 		return -1;
+	if (take_job(json, err) != 0)
+		goto out;
 	json_object_foreach(json, key, value) {
 		(void)value;
 		if (strcmp(key, "kind") != 0 && strcmp(key, "arguments") != 0) {
 			error_set(err, ERROR_BAD_REQUEST, "there is no field '%.64s'", key);
-			error_hint(err, "fields are kind and arguments");
+			error_hint(err, "fields are kind, arguments and job");
 			goto out;
 		}
 	}

@@ -9,31 +9,6 @@
 #include "shared/mem.h"
 #include "shared/text.h"
 
-bool
-policy_is_within(const char *path, const char *folder)
-{
-	size_t len = strlen(folder);
-
-	while (len > 0 && folder[len - 1] == '/')
-		len--;
-	return strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
-/* Whether any of the folders holds the resolved path; a folder may itself be named by a link. */
-static bool
-is_listed(const char *resolved, char *const *folders, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		char *real = realpath(folders[i], NULL);
-		bool within = policy_is_within(resolved, real == NULL ? folders[i] : real);
-
-		free(real);
-		if (within)
-			return true;
-	}
-	return false;
-}
-
 /* "path" without ".", ".." and doubled slashes, as far as text alone can tell. */
 static char *
 flattened(const char *path)
@@ -116,7 +91,8 @@ policy_source(const struct config *config, enum policy_rights rights, const char
 	sys = errno;
 	flat = flattened(path);
 	/* What lies outside is not told about, not even whether it is there. */
-	if (limited && !is_listed(real == NULL ? flat : real, config->allow, config->allow_count)) {
+	if (limited && !config_path_is_listed(
+	    real == NULL ? flat : real, config->allow, config->allow_count)) {
 		forbidden(path, "allow", err);
 		goto out;
 	}
@@ -223,7 +199,7 @@ check_own_folders(const struct config *config, const char *path, const char *res
 	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
 		char *real = strstr(own[i].folder, "://") != NULL ? NULL
 		    : realpath(own[i].folder, NULL);
-		bool within = real != NULL && policy_is_within(resolved, real);
+		bool within = real != NULL && config_path_is_within(resolved, real);
 
 		free(real);
 		if (!within)
@@ -251,7 +227,7 @@ policy_target(const struct config *config, enum policy_rights rights, const char
 	if (resolved == NULL)
 		return -1;
 	if (rights == POLICY_REMOTE && config->restore_count > 0 &&
-	    !is_listed(resolved, config->restore, config->restore_count)) {
+	    !config_path_is_listed(resolved, config->restore, config->restore_count)) {
 		forbidden(path, "restore", err);
 		goto out;
 	}

@@ -31,7 +31,4 @@ int policy_source(const struct config *config, enum policy_rights rights, const 
 int policy_target(const struct config *config, enum policy_rights rights, const char *path,
     char **ret, struct error *err);
 
-/* True if path is folder or below it; both absolute and resolved. */
-bool policy_is_within(const char *path, const char *folder);
-
 #endif

@@ -303,6 +303,15 @@ check_state_word(const char *state, struct error *err)
 	    "aborted");
 }
 
+/* A run as the store has it, or as it is by now; caller holds lock. */
+static json_t *
+of_now(struct runs *runs, json_t *row)
+{
+	struct run *run = runs_active(runs, json_string_value(json_object_get(row, "id")));
+
+	return run != NULL ? run_json(run, true) : json_incref(row);
+}
+
 int
 runs_list(struct runs *runs, const char *kind, const char *state, const char *cursor,
     unsigned limit, json_t **ret, struct error *err)
@@ -324,14 +333,25 @@ runs_list(struct runs *runs, const char *kind, const char *state, const char *cu
 		return -1;
 	list = json_object_get(*ret, "runs");
 	pthread_mutex_lock(&runs->lock);
-	json_array_foreach(list, i, row) {
-		struct run *run = runs_active(runs, json_string_value(json_object_get(row, "id")));
-
-		if (run != NULL)
-			json_array_set_new(list, i, run_json(run, true));
-	}
+	json_array_foreach(list, i, row)
+		json_array_set_new(list, i, of_now(runs, row));
 	pthread_mutex_unlock(&runs->lock);
 	return 0;
+}
+
+int
+runs_last_of_job(struct runs *runs, const char *job, json_t **ret, struct error *err)
+{
+	json_t *row = NULL;
+	int rc = runs_store_last_of_job(runs->store, job, &row, err);
+
+	if (rc == 1) {
+		pthread_mutex_lock(&runs->lock);
+		*ret = of_now(runs, row);
+		pthread_mutex_unlock(&runs->lock);
+		json_decref(row);
+	}
+	return rc;
 }
 
 static int

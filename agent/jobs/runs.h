@@ -42,7 +42,7 @@ struct run_input {
 struct run_start {
 	enum run_kind kind;
 	/*
-	 * backup:  {"path": "/srv" | "paths": [..], "exclude": [..], "exclude_caches",
+	 * backup:  {"job": NAME | "path": "/srv" | "paths": [..], "exclude": [..], "exclude_caches",
 	 *           "one_file_system", "max_size", "dry_run", "force", "tags": [..], "level",
 	 *           "threads", "verify"}
 	 * restore: {"snapshot": ID, "target": DIR, "paths": [..], "strip",
@@ -50,7 +50,7 @@ struct run_start {
 	 *           "no_owner", "numeric_owner", "no_sync", "threads"}
 	 * check:   {"read_data": bool, "percent": 1..100}
 	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"},
-	 *           "dry_run", "grace", "rewrite_percent"}
+	 *           "job", "only": "forget|remove", "dry_run", "grace", "rewrite_percent"}
 	 * import:  {"name", "format": "file|tar", "level", "threads", "verify"}, and an input
 	 * all:     {"limits": {"upload", "download", "read", "files", "nice", "io"}}
 	 * tables:  {"table": NAME | "tables": [..], "connections", "tags": [..], "level", "threads",
@@ -100,6 +100,8 @@ int runs_get(struct runs *runs, const char *id, json_t **ret, struct error *err)
  * state may be NULL; cursor NULL for the first page; limit 0 means 100, at most 1000. */
 int runs_list(struct runs *runs, const char *kind, const char *state, const char *cursor,
     unsigned limit, json_t **ret, struct error *err);
+/* The newest run of a job, as runs_list gives it: 1 and the run, 0 if there was none, -1. */
+int runs_last_of_job(struct runs *runs, const char *job, json_t **ret, struct error *err);
 /* Ask a run to end; one that has ended is ERROR_CONFLICT. */
 int runs_cancel(struct runs *runs, const char *id, struct error *err);
 /* Only a run that is running can be paused, only a paused one continued: else ERROR_CONFLICT. */

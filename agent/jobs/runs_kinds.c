@@ -5,10 +5,10 @@
 
 #include "agent/files/backup.h"
 #include "agent/files/exclude.h"
+#include "agent/jobs/run_prune.h"
 #include "agent/jobs/runs_import.h"
 #include "agent/jobs/runs_tables.h"
 #include "agent/repository/check.h"
-#include "agent/repository/prune.h"
 #include "agent/repository/repair.h"
 #include "agent/repository/repair_packs.h"
 #include "agent/repository/snapshot.h"
@@ -16,10 +16,9 @@
 #include "shared/mem.h"
 #include "shared/text.h"
 
-#define COUNT_MAX 1000000
-
 /* clang-format off */
 static const struct argument_spec backup_arguments[] = {
+	{ .name = "job",             .type = ARGUMENT_TEXT },
 	{ .name = "path",            .type = ARGUMENT_TEXT },
 	{ .name = "paths",           .type = ARGUMENT_TEXTS },
 	{ .name = "exclude",         .type = ARGUMENT_TEXTS },
@@ -61,26 +60,6 @@ static const struct argument_spec check_arguments[] = {
 	{ .name = NULL }
 };
 
-static const struct argument_spec keep_arguments[] = {
-	{ .name = "last",            .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
-	{ .name = "hourly",          .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
-	{ .name = "daily",           .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
-	{ .name = "weekly",          .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
-	{ .name = "monthly",         .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
-	{ .name = "yearly",          .type = ARGUMENT_INTEGER, .min = 0, .max = COUNT_MAX },
-	{ .name = "within",          .type = ARGUMENT_DURATION, .max = 100LL * 366 * 86400 },
-	{ .name = NULL }
-};
-
-static const struct argument_spec prune_arguments[] = {
-	{ .name = "keep",            .type = ARGUMENT_OBJECT, .fields = keep_arguments },
-	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
-	{ .name = "grace",           .type = ARGUMENT_DURATION, .max = 366LL * 86400 },
-	{ .name = "rewrite_percent", .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
-	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
-	{ .name = NULL }
-};
-
 static const struct argument_spec repair_arguments[] = {
 	{ .name = "what",            .type = ARGUMENT_WORD, .words = "index|snapshots|packs" },
 	{ .name = "apply",           .type = ARGUMENT_BOOL },
@@ -98,13 +77,31 @@ run_result_done(struct run_result *result)
 	result->json = NULL;
 }
 
-/* "path" and "paths" together, lent; caller frees the array. */
-static const char **
-backup_paths(const json_t *arguments, size_t *ret_count)
+/* The job that is named, or NULL. */
+static const struct config_job *
+backup_job(const struct run_context *context, const json_t *arguments)
 {
+	const char *name = argument_text(arguments, "job");
+
+	return name == NULL ? NULL : config_job_find(context->config, name);
+}
+
+/* Those of the job, or "path" and "paths" together, lent; caller frees the array. */
+static const char **
+backup_paths(const struct run_context *context, const json_t *arguments, size_t *ret_count)
+{
+	const struct config_job *job = backup_job(context, arguments);
 	const char *one = argument_text(arguments, "path");
 	const char **paths = argument_texts(arguments, "paths", ret_count);
 
+	if (job != NULL) {
+		free(paths);
+		paths = mem_calloc(job->path_count, sizeof(*paths));
+		for (size_t i = 0; i < job->path_count; i++)
+			paths[i] = job->path[i];
+		*ret_count = job->path_count;
+		return paths;
+	}
 	if (one == NULL)
 		return paths;
 	paths = mem_realloc(paths, *ret_count + 1, sizeof(*paths));
@@ -120,16 +117,40 @@ free_texts(char **texts, size_t count)
 	free(texts);
 }
 
+/* A job that a run names must be there, still when its turn comes, and brings its own paths. */
+static int
+check_job(const struct run_context *context, const json_t *arguments, struct error *err)
+{
+	const char *name = argument_text(arguments, "job");
+
+	if (name == NULL)
+		return 0;
+	if (json_object_get(arguments, "path") != NULL ||
+	    json_array_size(json_object_get(arguments, "paths")) > 0) {
+		error_set(err, ERROR_BAD_REQUEST, "a job brings its own paths");
+		return error_hint(err, "give 'job', or 'path' and 'paths'");
+	}
+	if (config_job_find(context->config, name) != NULL)
+		return 0;
+	error_set(err, ERROR_NOT_FOUND, "there is no job '%.100s'", name);
+	return error_hint(err, "write a section [job %.40s], or see those that are there: "
+	    "GET /v1/jobs", name);
+}
+
 /* Resolve every path; caller frees each and the array. */
 static int
 resolve_paths(const struct run_context *context, const json_t *arguments, char ***ret,
     size_t *ret_count, struct error *err)
 {
 	size_t count = 0, done = 0;
-	const char **paths = backup_paths(arguments, &count);
-	char **resolved = mem_calloc(count, sizeof(*resolved));
+	const char **paths;
+	char **resolved;
 	int rc = 0;
 
+	if (check_job(context, arguments, err) != 0)
+		return -1;
+	paths = backup_paths(context, arguments, &count);
+	resolved = mem_calloc(count, sizeof(*resolved));
 	if (count == 0)
 		rc = policy_source(context->config, context->rights, NULL, NULL, err);
 	for (; rc == 0 && done < count; done++)
@@ -145,20 +166,24 @@ resolve_paths(const struct run_context *context, const json_t *arguments, char *
 	return rc;
 }
 
-/* The configured patterns, then the run's own; lent, caller frees the array. */
+/* The configured patterns, the job's, then the run's own; lent, caller frees the array. */
 static const char **
 all_excludes(const struct run_context *context, const json_t *arguments, size_t *ret_count)
 {
-	size_t own_count = 0, count = context->config->exclude_count;
+	const struct config_job *job = backup_job(context, arguments);
+	size_t own_count = 0, job_count = job == NULL ? 0 : job->exclude_count, n = 0;
 	const char **own = argument_texts(arguments, "exclude", &own_count);
-	const char **all = mem_calloc(count + own_count, sizeof(*all));
+	const char **all = mem_calloc(
+	    context->config->exclude_count + job_count + own_count, sizeof(*all));
 
-	for (size_t i = 0; i < count; i++)
-		all[i] = context->config->exclude[i];
+	for (size_t i = 0; i < context->config->exclude_count; i++)
+		all[n++] = context->config->exclude[i];
+	for (size_t i = 0; i < job_count; i++)
+		all[n++] = job->exclude[i];
 	for (size_t i = 0; i < own_count; i++)
-		all[count + i] = own[i];
+		all[n++] = own[i];
 	free(own);
-	*ret_count = count + own_count;
+	*ret_count = n;
 	return all;
 }
 
@@ -229,6 +254,7 @@ backup_execute(const struct run_context *context, const json_t *arguments,
 		    arguments, "threads", (int64_t)config->threads),
 		.level = (int)argument_integer(arguments, "level", config->compression),
 		.no_verify = !argument_bool(arguments, "verify", config->verify),
+		.job = argument_text(arguments, "job"),
 		.run = context->run,
 		.host = config->name,
 		.read_limit = &context->pace->limits[RATE_READ],
@@ -266,9 +292,12 @@ backup_parameter(const json_t *arguments)
 {
 	struct buffer text = BUFFER_INIT;
 	const char *one = argument_text(arguments, "path");
+	const char *job = argument_text(arguments, "job");
 	const json_t *item;
 	size_t i;
 
+	if (job != NULL)
+		buffer_printf(&text, "job %s", job);
 	json_array_foreach(json_object_get(arguments, "paths"), i,
 	    item) if (json_is_string(item) && text.len < 4096)
 	    buffer_printf(&text, "%s%s", text.len == 0 ? "" : " ", json_string_value(item));
@@ -437,61 +466,6 @@ check_parameter(const json_t *arguments)
 	if (percent != 0)
 		return mem_printf("read-data %lld%%", (long long)percent);
 	return mem_strdup(read_data ? "read-data" : "");
-}
-
-static int
-prune_execute(const struct run_context *context, const json_t *arguments,
-    struct progress *progress, struct run_result *result, struct error *err)
-{
-	const json_t *keep = json_object_get(arguments, "keep");
-	struct prune_options options = {
-		.keep = {
-			.last = (unsigned)argument_integer(keep, "last", 0),
-			.hourly = (unsigned)argument_integer(keep, "hourly", 0),
-			.daily = (unsigned)argument_integer(keep, "daily", 0),
-			.weekly = (unsigned)argument_integer(keep, "weekly", 0),
-			.monthly = (unsigned)argument_integer(keep, "monthly", 0),
-			.yearly = (unsigned)argument_integer(keep, "yearly", 0),
-			.within_s = argument_duration(keep, "within", 0),
-		},
-		.dry_run = argument_bool(arguments, "dry_run", false),
-		.grace_s = argument_duration(arguments, "grace", context->config->grace_s),
-		.rewrite_percent = (unsigned)argument_integer(arguments, "rewrite_percent",
-		    PRUNE_REWRITE_DEFAULT),
-	};
-	struct prune_result done = { .snapshots = NULL };
-	int rc = prune_run(context->repo, &options, progress, &done, err);
-
-	if (rc == 0) {
-		result->stored_bytes = done.bytes_removed;
-		result->json = json_pack("{s:O*, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "snapshots",
-		    done.snapshots, "forgotten", (json_int_t)done.forgotten, "packs_marked",
-		    (json_int_t)done.packs_marked, "packs_removed", (json_int_t)done.packs_removed,
-		    "packs_rewritten", (json_int_t)done.packs_rewritten, "bytes_marked",
-		    (json_int_t)done.bytes_marked, "bytes_removed", (json_int_t)done.bytes_removed,
-		    "dry_run", options.dry_run);
-	}
-	prune_result_done(&done);
-	return rc;
-}
-
-static char *
-prune_parameter(const json_t *arguments)
-{
-	struct buffer text = BUFFER_INIT;
-	const json_t *keep = json_object_get(arguments, "keep");
-
-	for (const struct argument_spec *spec = keep_arguments; spec->name != NULL; spec++) {
-		const json_t *value = json_object_get(keep, spec->name);
-
-		if (json_is_integer(value))
-			buffer_printf(&text, "%skeep-%s %lld", text.len == 0 ? "" : " ", spec->name,
-			    (long long)json_integer_value(value));
-		else if (json_is_string(value))
-			buffer_printf(&text, "%skeep-%s %s", text.len == 0 ? "" : " ", spec->name,
-			    json_string_value(value));
-	}
-	return buffer_take(&text);
 }
 
 static int

@@ -39,6 +39,10 @@ static const char *const schema[] = {
 	" created INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE INDEX keys_created ON keys(created);"
 	"CREATE TABLE probe(id INTEGER PRIMARY KEY, at INTEGER)",
+
+	/* Few runs are a job's; the newest of one is asked for often. */
+	"ALTER TABLE runs ADD COLUMN job TEXT;"
+	"CREATE INDEX runs_job ON runs(job, number) WHERE job IS NOT NULL",
 };
 
 int
@@ -132,13 +136,15 @@ insert_run(struct runs_store *store, const struct run_row *row, struct error *er
 	int rc = -1;
 
 	if (sql_prepare(store->db, "INSERT INTO runs(id, kind, state, arguments, command, origin,"
-	    " queued) VALUES(?, ?, 'queued', ?, ?, ?, ?)", &statement, err) == 0) {
+	    " queued, job) VALUES(?, ?, 'queued', ?, ?, ?, ?, ?)", &statement, err) == 0) {
 		sql_bind_text(statement, 1, row->id);
 		sql_bind_text(statement, 2, run_kind_word(row->kind));
 		sql_bind_text(statement, 3, arguments);
 		sql_bind_text(statement, 4, row->command);
 		sql_bind_text(statement, 5, row->origin);
 		sql_bind_text(statement, 6, row->queued);
+		sql_bind_text(statement, 7, json_string_value(
+		    json_object_get(row->arguments, "job")));
 		rc = finish(statement, err);
 	}
 	free(arguments);
@@ -368,25 +374,43 @@ row_json(sqlite3_stmt *row, bool brief)
 	return run;
 }
 
-int
-runs_store_get(struct runs_store *store, const char *id, json_t **ret, struct error *err)
+/* The one run that a statement gives, with one text bound to it: 1 and the run, 0, -1. */
+static int
+get_one(struct runs_store *store, const char *query, const char *text, bool brief, json_t **ret,
+    struct error *err)
 {
 	sqlite3_stmt *statement = NULL;
 	int rc = -1;
 
 	pthread_mutex_lock(&store->lock);
-	if (sql_prepare(store->db, "SELECT " RUN_COLUMNS " FROM runs WHERE id = ?", &statement,
-	    err) == 0) {
-		sql_bind_text(statement, 1, id);
+	if (sql_prepare(store->db, query, &statement, err) == 0) {
+		sql_bind_text(statement, 1, text);
 		rc = sql_step(statement, err);
 		if (rc == 1)
-			*ret = row_json(statement, false);
+			*ret = row_json(statement, brief);
 		sqlite3_finalize(statement);
 	}
 	pthread_mutex_unlock(&store->lock);
+	return rc;
+}
+
+int
+runs_store_get(struct runs_store *store, const char *id, json_t **ret, struct error *err)
+{
+	int rc = get_one(
+	    store, "SELECT " RUN_COLUMNS " FROM runs WHERE id = ?", id, false, ret, err);
+
 	if (rc == 0)
 		return error_set(err, ERROR_NOT_FOUND, "no run '%.40s'", id);
 	return rc < 0 ? -1 : 0;
+}
+
+int
+runs_store_last_of_job(struct runs_store *store, const char *job, json_t **ret,
+    struct error *err)
+{
+	return get_one(store, "SELECT " RUN_COLUMNS " FROM runs WHERE job = ?"
+	    " ORDER BY number DESC LIMIT 1", job, true, ret, err);
 }
 
 static int

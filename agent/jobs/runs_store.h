@@ -66,6 +66,9 @@ int runs_store_find(struct runs_store *store, const char *prefix, char ret_id[RU
     struct error *err);
 /* As runs_get. */
 int runs_store_get(struct runs_store *store, const char *id, json_t **ret, struct error *err);
+/* As runs_last_of_job. */
+int runs_store_last_of_job(struct runs_store *store, const char *job, json_t **ret,
+    struct error *err);
 /* As runs_list. */
 int runs_store_list(struct runs_store *store, const char *kind, const char *state,
     const char *cursor, unsigned limit, json_t **ret, struct error *err);

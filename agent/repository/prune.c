@@ -122,7 +122,7 @@ find_used(struct prune *prune, struct error *err)
 	if (snapshot_list(prune->repo, &list, &count, bad_snapshot, &damaged, err) != 0)
 		return -1;
 	/* In a dry run, what would be forgotten counts as forgotten. */
-	decisions = keep_decide(&prune->options->keep, list, count);
+	decisions = keep_decide(prune->options->policy, list, count);
 	if (damaged.code != ERROR_NONE) {
 		*err = damaged;
 		error_hint(err, "forget that snapshot, or bring its file back from a copy");
@@ -132,7 +132,8 @@ find_used(struct prune *prune, struct error *err)
 	scan_init(&prune->scan, prune->repo, prune->progress);
 	prune->scan.problem = problem_ends_prune;
 	for (size_t i = 0; i < count && rc == 0; i++)
-		if (decisions[i].keep || !prune->options->dry_run)
+		if (decisions[i].keep || !prune->options->dry_run ||
+		    prune->options->part == PRUNE_REMOVE)
 			rc = scan_snapshot(&prune->scan, list[i], err);
 	if (rc == 0)
 		rc = scan_trash(prune, err);
@@ -438,6 +439,19 @@ rewrite_phase(struct prune *prune, const struct object_id *packs, size_t count,
 	return writer_finish(writer, &totals, err);
 }
 
+/* What a pack gives back once its dead blobs are gone; by their share, as nobody knows more
+ * before it is rewritten. */
+static uint64_t
+dead_bytes(const struct prune *prune, size_t pack)
+{
+	const struct pack_use *use = &prune->use[pack];
+	uint64_t size = prune->repo->packs[pack].size;
+
+	if (use->live == 0)
+		return size;
+	return (uint64_t)((double)size * (double)(use->total - use->live) / (double)use->total);
+}
+
 /* The marking phase: packs without use, and those with so much dead that they are rewritten. */
 static int
 mark_phase(struct prune *prune, struct error *err)
@@ -452,6 +466,8 @@ mark_phase(struct prune *prune, struct error *err)
 	for (size_t p = 0; p < repo->pack_count; p++) {
 		const struct pack_use *use = &prune->use[p];
 
+		if (use->marked && use->live == 0)
+			prune->result->bytes_to_free += repo->packs[p].size;
 		/* Of what is lost, nothing can be rewritten. */
 		if (use->marked || (repo->packs[p].bad && use->live > 0))
 			continue;
@@ -468,6 +484,7 @@ mark_phase(struct prune *prune, struct error *err)
 		}
 		prune->result->packs_marked++;
 		prune->result->bytes_marked += repo->packs[p].size;
+		prune->result->bytes_to_free += dead_bytes(prune, p);
 	}
 	rc = 0;
 	if (prune->options->dry_run)
@@ -496,7 +513,7 @@ forget_phase(struct prune *prune, struct error *err)
 
 	if (snapshot_list(prune->repo, &list, &count, NULL, NULL, err) != 0)
 		return -1;
-	decisions = keep_decide(&prune->options->keep, list, count);
+	decisions = keep_decide(prune->options->policy, list, count);
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		char time[TIME_TEXT_SIZE];
 		json_t *sources = json_array();
@@ -505,8 +522,9 @@ forget_phase(struct prune *prune, struct error *err)
 		for (size_t s = 0; s < list[i]->source_count; s++)
 			json_array_append_new(sources, json_string(list[i]->sources[s]));
 		json_array_append_new(prune->result->snapshots, json_pack(
-		    "{s:s, s:s, s:s, s:o, s:b, s:O}", "id", list[i]->id, "time", time, "host",
-		    list[i]->host, "sources", sources, "keep", decisions[i].keep, "reasons",
+		    "{s:s, s:s, s:s, s:s?, s:o, s:b, s:s?, s:O}", "id", list[i]->id, "time",
+		    time, "host", list[i]->host, "job", list[i]->job, "sources", sources, "keep",
+		    decisions[i].keep, "rule", decisions[i].origin, "reasons",
 		    decisions[i].reasons));
 		if (decisions[i].keep)
 			continue;
@@ -525,6 +543,8 @@ int
 prune_run(struct repository *repo, const struct prune_options *options,
     struct progress *progress, struct prune_result *result, struct error *err)
 {
+	const struct keep_row all = { .keep = options->keep, .origin = KEEP_ORIGIN_REQUEST };
+	const struct keep_policy given = { &all, 1 };
 	struct prune_options chosen = *options;
 	struct prune prune = { .repo = repository_view(repo), .options = &chosen,
 		.progress = progress, .result = result };
@@ -533,11 +553,19 @@ prune_run(struct repository *repo, const struct prune_options *options,
 
 	if (chosen.rewrite_percent == 0)
 		chosen.rewrite_percent = PRUNE_REWRITE_DEFAULT;
+	if (chosen.policy == NULL)
+		chosen.policy = &given;
 	memset(result, 0, sizeof(*result));
 	result->snapshots = json_array();
 	scan_init(&prune.scan, prune.repo, progress);
 	progress_phase(progress, "forget");
-	if (forget_phase(&prune, err) != 0 || delete_phase(&prune, err) != 0)
+	if (chosen.part != PRUNE_REMOVE && forget_phase(&prune, err) != 0)
+		goto out;
+	if (chosen.part == PRUNE_FORGET) {
+		rc = 0;
+		goto out;
+	}
+	if (delete_phase(&prune, err) != 0)
 		goto out;
 	/* Rewriting stores, so it holds the claim that storing needs. */
 	if (!options->dry_run &&

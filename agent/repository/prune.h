@@ -23,28 +23,53 @@ struct keep_rules {
 	int64_t within_s;                                      /* 0: rule not set */
 };
 
+/* Whose rules: of several rows, the first that fits a snapshot says what becomes of it. */
+struct keep_row {
+	const char *host;        /* NULL: any */
+	const char *job;         /* NULL: any; "": snapshots of no job */
+	struct keep_rules keep;  /* all zero: all of them stay */
+	const char *origin;      /* for people: "job home" */
+};
+
+#define KEEP_ORIGIN_REQUEST "request"
+
+/* Snapshots that no row fits stay: nothing is forgotten on a guess. */
+struct keep_policy {
+	const struct keep_row *rows;
+	size_t count;
+};
+
+enum prune_part { PRUNE_ALL, PRUNE_FORGET, PRUNE_REMOVE };
+
 struct prune_options {
-	struct keep_rules keep;      /* all zero: forget no snapshot */
+	struct keep_rules keep;      /* for every snapshot; all zero: forget none */
+	const struct keep_policy *policy; /* in place of keep, or NULL */
+	enum prune_part part;        /* forget snapshots, remove data, or both */
 	bool dry_run;                /* say what would be done */
 	int64_t grace_s;             /* how long a marked pack, and trash, stays */
 	unsigned rewrite_percent;    /* rewrite a pack when so much of it is dead; 0: 25 */
 };
 
 struct prune_result {
-	/* Array of {"id", "time", "host", "sources", "keep": bool, "reasons": []}. */
+	/* Array of {"id", "time", "host", "job", "sources", "keep": bool, "rule": origin of the rules
+	 * or null, "reasons": []}. */
 	json_t *snapshots;
 	uint64_t forgotten;
 	uint64_t packs_marked, packs_removed, packs_rewritten;
 	uint64_t bytes_marked, bytes_removed; /* stored bytes */
+	/* Of a dry run: what it frees in the end, once all grace periods are over. Packs are counted by
+	 * the share of them that is dead. */
+	uint64_t bytes_to_free;
 };
 
-/* Which snapshots of the list (oldest first) the rules keep, per host and sources. */
+/* Which snapshots of the list (oldest first) the rules keep, per job, host and sources. */
 struct keep_decision {
 	bool keep;
+	const char *origin; /* of the rules, lent by the policy; NULL if none fits */
 	json_t *reasons; /* array of texts: "last 3", "daily 2026-11-21", ... */
 };
 /* Caller frees with keep_decisions_free().  No rule set keeps everything. */
-struct keep_decision *keep_decide(const struct keep_rules *rules, struct snapshot *const *list,
+struct keep_decision *keep_decide(const struct keep_policy *policy, struct snapshot *const *list,
     size_t count);
 void keep_decisions_free(struct keep_decision *decisions, size_t count);
 

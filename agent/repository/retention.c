@@ -1,7 +1,7 @@
 /*
  * Which snapshots the rules keep.
  *
- * Snapshots of one host and the same sources form a group. Within it, from the newest to the
+ * Snapshots of one job (or of none), one host and the same sources form a group. Within it, from the newest to the
  * oldest: "last n" keeps the first n; "daily n" keeps the newest of each of the n most recent
  * days that have any, and so on; "within d" keeps all that are no older than d before the newest,
  * so that a wrong clock today loses nothing. Example: daily 2 of Mon 08:00, Mon 20:00, Tue 08:00
@@ -37,10 +37,16 @@ struct group_state {
 	bool any;
 };
 
+static const char *
+job_of(const struct snapshot *snapshot)
+{
+	return snapshot->job != NULL ? snapshot->job : "";
+}
+
 static bool
 same_group(const struct snapshot *a, const struct snapshot *b)
 {
-	if (strcmp(a->host, b->host) != 0 || strcmp(a->kind, b->kind) != 0 ||
+	if (strcmp(job_of(a), job_of(b)) != 0 || strcmp(a->host, b->host) != 0 || strcmp(a->kind, b->kind) != 0 ||
 	    a->source_count != b->source_count)
 		return false;
 	for (size_t i = 0; i < a->source_count; i++)
@@ -111,28 +117,57 @@ no_rule(const struct keep_rules *rules)
 	return none;
 }
 
+static const struct keep_row *
+find_row(const struct keep_policy *policy, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < policy->count; i++) {
+		const struct keep_row *row = &policy->rows[i];
+
+		if ((row->host == NULL || strcmp(row->host, snapshot->host) == 0) &&
+		    (row->job == NULL || strcmp(row->job, job_of(snapshot)) == 0))
+			return row;
+	}
+	return NULL;
+}
+
+/* A job that was renamed, or left out by a slip, must not cost its snapshots. */
+static void
+keep_unruled(struct keep_decision *decision, const struct snapshot *snapshot)
+{
+	char *detail = *job_of(snapshot) == '\0' ? mem_printf("is set for host %s", snapshot->host)
+	    : mem_printf("is set for job %s of host %s", snapshot->job, snapshot->host);
+
+	keep_for(decision, "no rule", detail);
+	free(detail);
+}
+
 struct keep_decision *
-keep_decide(const struct keep_rules *rules, struct snapshot *const *list, size_t count)
+keep_decide(const struct keep_policy *policy, struct snapshot *const *list, size_t count)
 {
 	struct keep_decision *decisions = mem_calloc(count, sizeof(*decisions));
 	bool *done = mem_calloc(count, sizeof(*done));
 
 	for (size_t i = count; i-- > 0;) {
 		struct group_state state = { .any = false };
+		const struct keep_row *row;
 
 		if (done[i])
 			continue;
+		row = find_row(policy, list[i]);
 		for (size_t k = i + 1; k-- > 0;) {
 			if (done[k] || !same_group(list[i], list[k]))
 				continue;
 			done[k] = true;
 			decisions[k].reasons = json_array();
+			decisions[k].origin = row != NULL ? row->origin : NULL;
 			if (list[k]->pinned)
 				keep_for(&decisions[k], "pinned", "by hand");
-			if (no_rule(rules))
+			if (row == NULL)
+				keep_unruled(&decisions[k], list[k]);
+			else if (no_rule(&row->keep))
 				keep_for(&decisions[k], "no rule", "is set");
 			else
-				decide_one(rules, &state, list[k], &decisions[k]);
+				decide_one(&row->keep, &state, list[k], &decisions[k]);
 		}
 	}
 	free(done);

@@ -102,6 +102,19 @@ refuse(const struct place *place, const char *text, const char *message, const c
 	free(expected);
 }
 
+/* The same where FILE stands anywhere in the message. */
+static void
+refuse_everywhere(const struct place *place, const char *text, const char *message,
+    const char *hint)
+{
+	const char *second = strstr(message + 1, "FILE");
+	char *expected = second == NULL ? mem_strdup(message)
+	    : mem_printf("%.*s%s%s", (int)(second - message), message, place->file, second + 4);
+
+	refuse(place, text, expected, hint);
+	free(expected);
+}
+
 static const char *
 source_of(json_t *all, const char *section, const char *key)
 {
@@ -262,7 +275,7 @@ wrong_settings_are_refused_with_file_line_and_hint(void **state)
 		    "`holdfastd config show` lists all settings" },
 		{ "\n[agnet]\nname = a\n", "FILE:3: unknown section [agnet]",
 		    "did you mean [agent]?" },
-		{ "[job web]\nfolder = /\n", "FILE:2: unknown section [job web]", NULL },
+		{ "[job web]\nfolder = /\n", "FILE:2: unknown setting 'folder' in section [job]", NULL },
 		{ "name = a\n", "FILE:1: setting 'name' stands before any [section]", NULL },
 		{ "[agent]\nname = a\nname = b\n", "FILE:3: 'name' is given twice in this file",
 		    "" },
@@ -403,15 +416,103 @@ the_description_has_a_sentence_for_every_setting(void **state)
 
 	assert_true(json_array_size(all) > 20);
 	json_array_foreach(all, i, row) {
+		const char *environment = json_string_value(json_object_get(row, "environment"));
 		const char *section = json_string_value(json_object_get(row, "section"));
 		const char *key = json_string_value(json_object_get(row, "key"));
 
 		assert_true(strlen(json_string_value(json_object_get(row, "sentence"))) > 10);
-		assert_non_null(json_object_get(json_object_get(shown, section), key));
+		/* Those of a job are shown where there is one. */
+		if (strcmp(section, "job") == 0)
+			assert_string_equal(environment, "");
+		else
+			assert_non_null(json_object_get(json_object_get(shown, section), key));
 	}
 	json_decref(shown);
 	config_free(config);
 	json_decref(all);
+}
+
+static void
+jobs_are_read_with_their_own_settings(void **state)
+{
+	const struct config_job *home, *etc;
+	struct config *config = load(*state,
+	    "[keep]\nlast = 3\nwithin = 2d\n"
+	    "[job home]\npath = /home, /srv\n  /var/www\nexclude = *.tmp\nkeep_daily = 7\n"
+	    "[agent]\nname = web1\n"
+	    "[job etc]\npath = /etc\n");
+	json_t *shown = config_to_json(config);
+
+	assert_string_equal(config->name, "web1");
+	assert_int_equal(config->keep.last, 3);
+	assert_int_equal(config->keep.within_s, 2 * 86400);
+	assert_int_equal(config->job_count, 2);
+	home = config_job_find(config, "home");
+	etc = config_job_find(config, "etc");
+	assert_null(config_job_find(config, "hom"));
+	assert_int_equal(home->path_count, 3);
+	assert_string_equal(home->path[2], "/var/www");
+	assert_int_equal(home->exclude_count, 1);
+	assert_int_equal(home->keep.daily, 7);
+	assert_int_equal(home->keep.last, 0);
+	assert_true(config_job_has_keep(home));
+	assert_false(config_job_has_keep(etc));
+	assert_int_equal(etc->exclude_count, 0);
+	assert_non_null(strstr(source_of(shown, "job home", "keep_daily"), "agent.conf:8"));
+	assert_string_equal(source_of(shown, "job etc", "keep_daily"), "default");
+	json_decref(shown);
+	config_free(config);
+	/* A rule of 0 is a rule, too: everything stays, whatever [keep] says. */
+	config = load(*state, "[job a]\npath = /a\nkeep_last = 0\n");
+	assert_true(config_job_has_keep(config->jobs[0]));
+	config_free(config);
+}
+
+static void
+wrong_jobs_are_refused_with_file_and_line(void **state)
+{
+	static const struct {
+		const char *text, *message, *hint;
+	} cases[] = {
+		{ "[job a]\npath = /a\n\n[job a]\npath = /b\n",
+		    "FILE:4: there is a job 'a' already, at FILE:1", NULL },
+		{ "[job a]\n[job b]\npath = /b\n", "FILE:1: job 'a' has no path",
+		    "write what it backs up, as in path = /home, /etc" },
+		{ "[agent]\nname = x\n[job]\npath = /b\n", "FILE:3: a job needs a name",
+		    "write [job home]" },
+		{ "[job a b]\npath = /b\n", "FILE:1: 'a b' is no name of a job", NULL },
+		{ "[job ../x]\npath = /b\n", "FILE:1: '../x' is no name of a job", NULL },
+		{ "[job a]\npath = /b\nkeep_dayly = 3\n",
+		    "FILE:3: unknown setting 'keep_dayly' in section [job]",
+		    "did you mean 'keep_daily'?" },
+		{ "[job a]\npath = /b\nkeep_last = 1\nkeep_last = 2\n",
+		    "FILE:4: 'keep_last' is given twice in this job", NULL },
+		{ "[job a]\npath = b\n", "FILE:2: 'path' of job 'a' takes absolute folders without "
+		    "'..', not 'b'", NULL },
+		{ "[job a]\npath = /b/../c\n", "FILE:2: 'path' of job 'a' takes absolute folders "
+		    "without '..', not '/b/../c'", NULL },
+		{ "[agent]\nallow = /srv\n[job a]\npath = /srv/x, /srvx\n",
+		    "FILE:4: '/srvx' of job 'a' is outside the allowed folders",
+		    "the setting 'allow' in section [agent] lists them" },
+		{ "[jobs]\npath = /b\n", "FILE:2: unknown section [jobs]", "did you mean [job NAME]?" },
+		{ "[job a]\npath = /b\nkeep_within = soon\n",
+		    "FILE:3: 'keep_within' takes a duration, not 'soon'", NULL },
+	};
+	const struct place *place = *state;
+	char *other = test_path(place->folder, "conf.d/b.conf");
+	struct config_flags flags = { .file = place->file };
+	struct config *config = NULL;
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		refuse_everywhere(place, cases[i].text, cases[i].message, cases[i].hint);
+	/* Two files are no better than one. */
+	write_text(place->file, "[job a]\npath = /a\n");
+	write_text(other, "[job a]\npath = /a\n");
+	assert_int_equal(config_load(&flags, &config, &err), -1);
+	assert_non_null(strstr(err.message, "conf.d/b.conf:1: there is a job 'a' already, at "));
+	assert_non_null(strstr(err.message, "agent.conf:1"));
+	free(other);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -435,6 +536,8 @@ main(void)
 		TEST(a_file_that_everybody_may_write_is_refused),
 		TEST(a_secrets_file_must_be_closed_to_others),
 		TEST(verify_wants_tls_off_loopback_and_existing_folders),
+		TEST(jobs_are_read_with_their_own_settings),
+		TEST(wrong_jobs_are_refused_with_file_and_line),
 		TEST(the_description_has_a_sentence_for_every_setting),
 	};
 

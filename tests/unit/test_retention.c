@@ -54,11 +54,20 @@ list_done(struct list *list)
 	list->count = 0;
 }
 
+static struct keep_decision *
+decide(const struct keep_rules *rules, const struct list *list)
+{
+	struct keep_row row = { .keep = *rules, .origin = "test" };
+	struct keep_policy policy = { &row, 1 };
+
+	return keep_decide(&policy, list->items, list->count);
+}
+
 /* One letter for each snapshot, oldest first: "k" kept, "-" not. */
 static void
 assert_kept(const struct keep_rules *rules, const struct list *list, const char *expected)
 {
-	struct keep_decision *decisions = keep_decide(rules, list->items, list->count);
+	struct keep_decision *decisions = decide(rules, list);
 	char got[MANY + 1] = "";
 
 	for (size_t i = 0; i < list->count; i++) {
@@ -74,7 +83,7 @@ static void
 assert_reason(const struct keep_rules *rules, const struct list *list, size_t n, size_t reason,
     const char *expected)
 {
-	struct keep_decision *decisions = keep_decide(rules, list->items, list->count);
+	struct keep_decision *decisions = decide(rules, list);
 
 	assert_string_equal(json_string_value(json_array_get(decisions[n].reasons, reason)),
 	    expected);
@@ -275,6 +284,109 @@ a_snapshot_of_the_future_makes_no_other_old(void **state)
 	list_done(&list);
 }
 
+static struct snapshot *
+add_of_job(struct list *list, const char *time, const char *host, const char *job)
+{
+	struct snapshot *snapshot = add(list, time, host, "/srv");
+
+	snapshot->job = job != NULL ? mem_strdup(job) : NULL;
+	return snapshot;
+}
+
+/* One line for each snapshot, oldest first: "k" or "-", the rule's origin, the first reason. */
+static void
+assert_decisions(const struct keep_policy *policy, const struct list *list,
+    const char *const *expected)
+{
+	struct keep_decision *decisions = keep_decide(policy, list->items, list->count);
+
+	for (size_t i = 0; i < list->count; i++) {
+		const char *reason = json_string_value(json_array_get(decisions[i].reasons, 0));
+		char *got = mem_printf("%s %s: %s", decisions[i].keep ? "k" : "-",
+		    decisions[i].origin != NULL ? decisions[i].origin : "none",
+		    reason != NULL ? reason : "");
+
+		assert_string_equal(got, expected[i]);
+		free(got);
+	}
+	keep_decisions_free(decisions, list->count);
+}
+
+static void
+each_job_is_kept_by_its_own_rules_and_for_itself(void **state)
+{
+	const struct keep_row rows[] = {
+		{ .host = "a", .job = "home", .keep = { .last = 1 }, .origin = "job home" },
+		{ .host = "a", .job = "", .keep = { .last = 2 }, .origin = "default" },
+	};
+	const struct keep_policy policy = { rows, ARRAY_LEN(rows) };
+	static const char *const expected[] = { "- job home: ", "- default: ",
+		"k default: last 2", "k job home: last 1", "k default: last 1" };
+	struct list list = { .count = 0 };
+
+	(void)state;
+	/* The same folder, by a job and without one: they do not count for each other. */
+	add_of_job(&list, "2026-01-01T00:00:00Z", "a", "home");
+	add_of_job(&list, "2026-01-02T00:00:00Z", "a", NULL);
+	add_of_job(&list, "2026-01-03T00:00:00Z", "a", NULL);
+	add_of_job(&list, "2026-01-04T00:00:00Z", "a", "home");
+	add_of_job(&list, "2026-01-05T00:00:00Z", "a", NULL);
+	assert_decisions(&policy, &list, expected);
+	list_done(&list);
+}
+
+static void
+what_no_rule_fits_stays_all_of_it(void **state)
+{
+	const struct keep_row rows[] = {
+		{ .host = "a", .job = "home", .keep = { .last = 1 }, .origin = "job home" },
+		{ .host = "a", .job = "", .keep = { .last = 1 }, .origin = "default" },
+	};
+	const struct keep_policy policy = { rows, ARRAY_LEN(rows) }, none = { NULL, 0 };
+	static const char *const expected[] = {
+		"k none: no rule is set for job gone of host a",
+		"k none: no rule is set for job gone of host a",
+		"k none: no rule is set for job home of host b",
+		"k none: no rule is set for job home of host b",
+		"k none: no rule is set for host b", "k none: no rule is set for host b" };
+	static const char *const without = "k none: no rule is set for host a";
+	struct list list = { .count = 0 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		add_of_job(&list, "2026-01-01T00:00:00Z", "a", "gone");
+	for (int i = 0; i < 2; i++)
+		add_of_job(&list, "2026-01-01T00:00:00Z", "b", "home");
+	for (int i = 0; i < 2; i++)
+		add_of_job(&list, "2026-01-01T00:00:00Z", "b", NULL);
+	assert_decisions(&policy, &list, expected);
+	list_done(&list);
+	add_of_job(&list, "2026-01-01T00:00:00Z", "a", NULL);
+	assert_decisions(&none, &list, &without);
+	list_done(&list);
+}
+
+static void
+the_first_row_that_fits_counts(void **state)
+{
+	const struct keep_row rows[] = {
+		{ .job = "home", .keep = { .last = 0 }, .origin = "all of home" },
+		{ .keep = { .last = 1 }, .origin = "request" },
+	};
+	const struct keep_policy policy = { rows, ARRAY_LEN(rows) };
+	static const char *const expected[] = { "k all of home: no rule is set",
+		"- request: ", "k all of home: no rule is set", "k request: last 1" };
+	struct list list = { .count = 0 };
+
+	(void)state;
+	add_of_job(&list, "2026-01-01T00:00:00Z", "a", "home");
+	add_of_job(&list, "2026-01-02T00:00:00Z", "a", "etc");
+	add_of_job(&list, "2026-01-03T00:00:00Z", "a", "home");
+	add_of_job(&list, "2026-01-04T00:00:00Z", "a", "etc");
+	assert_decisions(&policy, &list, expected);
+	list_done(&list);
+}
+
 int
 main(void)
 {
@@ -288,6 +400,9 @@ main(void)
 		cmocka_unit_test(each_host_and_source_is_kept_for_itself),
 		cmocka_unit_test(days_are_those_of_the_time_zone),
 		cmocka_unit_test(a_snapshot_of_the_future_makes_no_other_old),
+		cmocka_unit_test(each_job_is_kept_by_its_own_rules_and_for_itself),
+		cmocka_unit_test(what_no_rule_fits_stays_all_of_it),
+		cmocka_unit_test(the_first_row_that_fits_counts),
 		cmocka_unit_test(a_pinned_one_stays_and_takes_no_other_ones_place),
 	};
 

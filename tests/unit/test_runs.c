@@ -37,6 +37,7 @@ struct engine {
 	pthread_cond_t changed;
 	bool open;      /* the gate */
 	unsigned inside; /* runs that have begun */
+	char job[512];   /* what the last backup was told of its job */
 };
 
 /* The repository is only handed through; the engine travels in its place. */
@@ -83,6 +84,11 @@ files_backup(struct repository *repo, const struct backup_options *options,
 	progress_phase(progress, "backup");
 	atomic_fetch_add(&progress->files, 3);
 	atomic_fetch_add(&progress->bytes, 4000);
+	engine_of(repo)->job[0] = '\0';
+	if (options->job != NULL)
+		snprintf(engine_of(repo)->job, sizeof(engine_of(repo)->job), "%s %zu %s %zu %s",
+		    options->job, options->path_count, options->paths[0], options->exclude_count,
+		    options->excludes[options->exclude_count - 1]);
 	if (has_tag(options, "wait") && hold(engine_of(repo), progress, err) != 0)
 		return -1;
 	if (has_tag(options, "full"))
@@ -240,8 +246,17 @@ prune_run(struct repository *repo, const struct prune_options *options,
 	(void)repo;
 	(void)progress;
 	(void)err;
-	result->forgotten = options->keep.daily;
-	result->bytes_removed = (uint64_t)options->keep.within_s;
+	result->forgotten = options->policy->rows[0].keep.daily;
+	result->bytes_removed = (uint64_t)options->policy->rows[0].keep.within_s;
+	result->packs_removed = options->policy->count;
+	result->packs_rewritten = options->part;
+	result->snapshots = json_array();
+	for (size_t i = 0; i < options->policy->count; i++) {
+		const struct keep_row *row = &options->policy->rows[i];
+
+		json_array_append_new(result->snapshots, json_pack("[s?, s?, s]", row->host,
+		    row->job, row->origin));
+	}
 	result->packs_marked = (uint64_t)options->grace_s;
 	return 0;
 }
@@ -975,6 +990,137 @@ an_import_that_was_queued_at_the_end_of_the_agent_fails_at_its_start(void **stat
 	assert_outcome(place, second, "failed");
 }
 
+/* A job "home" of the settings, with no rule of its own unless that is asked for. */
+struct job_place {
+	struct config_job job, *list;
+	char *path, *pattern, *sources[16];
+};
+
+static void
+configure_job(struct place *place, struct job_place *made)
+{
+	*made = (struct job_place){ .path = place->source, .pattern = (char *)(uintptr_t)"*.tmp" };
+	made->job = (struct config_job){ .name = (char *)(uintptr_t)"home", .path = &made->path,
+		.path_count = 1, .exclude = &made->pattern, .exclude_count = 1,
+		.keep = { .daily = 5 }, .sources = made->sources };
+	for (size_t i = 0; i < ARRAY_LEN(made->sources); i++)
+		made->sources[i] = (char *)(uintptr_t)"default";
+	made->list = &made->job;
+	place->config.jobs = &made->list;
+	place->config.job_count = 1;
+	place->config.keep.monthly = 3;
+}
+
+static void
+a_job_runs_as_the_settings_say(void **state)
+{
+	struct place *place = *state;
+	char id[RUN_ID_TEXT_SIZE], *expected;
+	struct error err = ERROR_INIT;
+	struct job_place made;
+	json_t *run, *rows;
+
+	configure_job(place, &made);
+	assert_int_equal(runs_last_of_job(place->runs, "home", &run, &err), 0);
+	start_backup(place, "x", id);
+	assert_outcome(place, id, "ok");
+	assert_string_equal(place->engine.job, "");
+	assert_int_equal(runs_last_of_job(place->runs, "home", &run, &err), 0);
+	assert_int_equal(start(place, RUN_BACKUP, json_pack("{s:s}", "job", "home"), NULL, id,
+	    &err), 0);
+	assert_outcome(place, id, "ok");
+	expected = mem_printf("home 1 %s 1 *.tmp", place->source);
+	assert_string_equal(place->engine.job, expected);
+	free(expected);
+	/* Whatever else has run since. */
+	assert_int_equal(start(place, RUN_CHECK, json_object(), NULL, id, &err), 0);
+	assert_outcome(place, id, "ok");
+	assert_int_equal(runs_last_of_job(place->runs, "home", &run, &err), 1);
+	assert_string_equal(text_of(run, "state"), "ok");
+	assert_string_equal(text_of(json_object_get(run, "arguments"), "job"), "home");
+	json_decref(run);
+	assert_int_equal(runs_last_of_job(place->runs, "hom", &run, &err), 0);
+	rows = log_rows(place);
+	assert_string_equal(text_of(json_array_get(rows, 1), "parameter"), "job home");
+	json_decref(rows);
+}
+
+static void
+a_job_must_be_there_and_brings_its_paths(void **state)
+{
+	struct place *place = *state;
+	char id[RUN_ID_TEXT_SIZE];
+	struct error err = ERROR_INIT;
+	struct job_place made;
+
+	configure_job(place, &made);
+	assert_int_equal(start(place, RUN_BACKUP, json_pack("{s:s}", "job", "etc"), NULL, id,
+	    &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
+	assert_int_equal(start(place, RUN_BACKUP, json_pack("{s:s, s:s}", "job", "home", "path",
+	    place->source), NULL, id, &err), -1);
+	assert_int_equal(err.code, ERROR_BAD_REQUEST);
+	/* One that was taken out of the settings while its run was waiting. */
+	start_backup(place, "wait", id);
+	wait_inside(place, 1);
+	assert_int_equal(start(place, RUN_BACKUP, json_pack("{s:s}", "job", "home"), NULL, id,
+	    &err), 0);
+	place->config.job_count = 0;
+	open_gate(place);
+	assert_outcome(place, id, "failed");
+}
+
+static json_t *
+prune_rules(struct place *place, json_t *arguments)
+{
+	char id[RUN_ID_TEXT_SIZE];
+	struct error err = ERROR_INIT;
+	json_t *run, *rules;
+
+	assert_int_equal(start(place, RUN_PRUNE, arguments, NULL, id, &err), 0);
+	run = wait_end(place, id);
+	rules = json_incref(json_object_get(json_object_get(run, "result"), "snapshots"));
+	json_decref(run);
+	return rules;
+}
+
+static void
+assert_rules(struct place *place, json_t *arguments, const char *expected)
+{
+	json_t *rules = prune_rules(place, arguments);
+	char *text = json_dumps(rules, JSON_COMPACT);
+
+	assert_string_equal(text, expected);
+	free(text);
+	json_decref(rules);
+}
+
+static void
+a_prune_without_rules_takes_those_of_the_settings(void **state)
+{
+	struct place *place = *state;
+	struct job_place made;
+
+	configure_job(place, &made);
+	/* A job without rules has the default ones, and each holds for this host alone. */
+	assert_rules(place, json_object(),
+	    "[[\"web1\",\"home\",\"default\"],[\"web1\",\"\",\"default\"]]");
+	for (size_t i = 0; i < ARRAY_LEN(made.sources); i++)
+		made.sources[i] = (char *)(uintptr_t)"agent.conf:3";
+	assert_rules(place, json_object(),
+	    "[[\"web1\",\"home\",\"job home\"],[\"web1\",\"\",\"default\"]]");
+	assert_rules(place, json_pack("{s:{s:i}}", "keep", "daily", 0),
+	    "[[\"web1\",\"home\",\"job home\"],[\"web1\",\"\",\"default\"]]");
+	assert_rules(place, json_pack("{s:s}", "job", "home"),
+	    "[[\"web1\",\"home\",\"job home\"]]");
+	assert_rules(place, json_pack("{s:s}", "job", "gone"), "[]");
+	/* What is asked for holds for all, or for the job that is named, there or not. */
+	assert_rules(place, json_pack("{s:{s:i}}", "keep", "daily", 1),
+	    "[[null,null,\"request\"]]");
+	assert_rules(place, json_pack("{s:{s:i}, s:s}", "keep", "daily", 1, "job", "gone"),
+	    "[[null,\"gone\",\"request\"]]");
+}
+
 static void
 the_same_key_gives_the_same_run(void **state)
 {
@@ -1376,6 +1522,9 @@ main(void)
 		TEST(refused_starts_are_errors_in_the_log),
 		TEST(a_restore_and_its_dry_run_tell_what_they_did),
 		TEST(a_check_that_finds_damage_fails_and_keeps_its_result),
+		TEST(a_job_runs_as_the_settings_say),
+		TEST(a_job_must_be_there_and_brings_its_paths),
+		TEST(a_prune_without_rules_takes_those_of_the_settings),
 		TEST(a_prune_gets_its_rules_and_the_configured_grace),
 		TEST(an_import_reads_its_input_to_the_end_and_releases_it_once),
 		TEST(an_import_whose_input_fails_fails_with_its_error),

@@ -1,0 +1,190 @@
+/*
+ * Sections [job NAME]: configured work.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/settings_internal.h"
+#include "shared/mem.h"
+
+static bool
+is_name(const char *name)
+{
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789._-";
+	size_t len = strspn(name, chars);
+
+	/* A dot or a dash first would be a hidden file or an option somewhere. */
+	return len > 0 && name[len] == '\0' && len <= CONFIG_JOB_NAME_MAX && *name != '.' &&
+	    *name != '-';
+}
+
+const struct config_job *
+config_job_find(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->job_count; i++)
+		if (strcmp(config->jobs[i]->name, name) == 0)
+			return config->jobs[i];
+	return NULL;
+}
+
+int
+config_job_begin(struct config *config, const char *name, const char *where,
+    struct config_job **ret, struct error *err)
+{
+	const struct config_job *there = config_job_find(config, name);
+	struct config_job *job;
+
+	if (*name == '\0') {
+		error_set(err, ERROR_CONFIG, "%s: a job needs a name", where);
+		return error_hint(err, "write [job home]");
+	}
+	if (!is_name(name)) {
+		error_set(err, ERROR_CONFIG, "%s: '%.60s' is no name of a job", where, name);
+		return error_hint(err, "it has 1 to %d letters, digits, '.', '_' and '-'",
+		    CONFIG_JOB_NAME_MAX);
+	}
+	if (there != NULL) {
+		error_set(err, ERROR_CONFIG, "%s: there is a job '%s' already, at %s", where, name,
+		    there->where);
+		return error_hint(err, "give one of them another name, or put both into one section");
+	}
+	job = MEM_NEW(struct config_job);
+	job->name = mem_strdup(name);
+	job->where = mem_strdup(where);
+	job->sources = mem_calloc(job_settings_count, sizeof(*job->sources));
+	MEM_GROW(config->jobs, config->job_count, config->job_cap);
+	config->jobs[config->job_count++] = job;
+	for (size_t i = 0; i < job_settings_count; i++) {
+		job->sources[i] = mem_strdup("default");
+		if (*job_settings[i].fallback != '\0' && setting_set(job, job->sources,
+		    &job_settings[i], job_settings[i].fallback, "default", false, err) != 0)
+			return -1;
+	}
+	*ret = job;
+	return 0;
+}
+
+void
+config_jobs_free(struct config *config)
+{
+	for (size_t i = 0; i < config->job_count; i++) {
+		struct config_job *job = config->jobs[i];
+
+		for (size_t s = 0; s < job_settings_count; s++) {
+			setting_done(job, &job_settings[s]);
+			free(job->sources[s]);
+		}
+		free(job->sources);
+		free(job->where);
+		free(job->name);
+		free(job);
+	}
+	free(config->jobs);
+}
+
+bool
+config_job_has_keep(const struct config_job *job)
+{
+	for (size_t i = 0; i < job_settings_count; i++)
+		if (strncmp(job_settings[i].key, "keep_", 5) == 0 &&
+		    strcmp(job->sources[i], "default") != 0)
+			return true;
+	return false;
+}
+
+bool
+config_path_is_within(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	while (len > 0 && folder[len - 1] == '/')
+		len--;
+	return strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+bool
+config_path_is_listed(const char *resolved, char *const *folders, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		/* A folder may itself be named by a link. */
+		char *real = realpath(folders[i], NULL);
+		bool within = config_path_is_within(resolved, real == NULL ? folders[i] : real);
+
+		free(real);
+		if (within)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_dots(const char *path)
+{
+	for (const char *p = path; (p = strstr(p, "/..")) != NULL; p += 3)
+		if (p[3] == '/' || p[3] == '\0')
+			return true;
+	return false;
+}
+
+static int
+check_path(const struct config *config, const struct config_job *job, const char *path,
+    struct error *err)
+{
+	const char *source = job->sources[setting_find("job", "path") - job_settings];
+	char *real;
+	bool listed;
+
+	if (path[0] != '/' || has_dots(path))
+		return error_set(err, ERROR_CONFIG,
+		    "%s: 'path' of job '%s' takes absolute folders without '..', not '%s'", source,
+		    job->name, path);
+	if (config->allow_count == 0)
+		return 0;
+	/* What is not there yet goes by its name; it is asked again before each run. */
+	real = realpath(path, NULL);
+	listed = config_path_is_listed(
+	    real != NULL ? real : path, config->allow, config->allow_count);
+	free(real);
+	if (listed)
+		return 0;
+	error_set(err, ERROR_CONFIG, "%s: '%s' of job '%s' is outside the allowed folders", source,
+	    path, job->name);
+	return error_hint(err, "the setting 'allow' in section [agent] lists them");
+}
+
+int
+config_check_jobs(const struct config *config, struct error *err)
+{
+	for (size_t i = 0; i < config->job_count; i++) {
+		const struct config_job *job = config->jobs[i];
+
+		if (job->path_count == 0) {
+			error_set(err, ERROR_CONFIG, "%s: job '%s' has no path", job->where,
+			    job->name);
+			return error_hint(err, "write what it backs up, as in path = /home, /etc");
+		}
+		for (size_t p = 0; p < job->path_count; p++)
+			if (check_path(config, job, job->path[p], err) != 0)
+				return -1;
+	}
+	return 0;
+}
+
+void
+config_jobs_to_json(const struct config *config, json_t *all)
+{
+	for (size_t i = 0; i < config->job_count; i++) {
+		const struct config_job *job = config->jobs[i];
+		char *name = mem_printf("job %s", job->name);
+		json_t *section = json_object();
+
+		for (size_t s = 0; s < job_settings_count; s++)
+			json_object_set_new(section, job_settings[s].key, json_pack("{s:o, s:s}",
+			    "value", setting_to_json(job, &job_settings[s]), "source",
+			    job->sources[s]));
+		json_object_set_new(all, name, section);
+		free(name);
+	}
+}
