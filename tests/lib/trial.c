@@ -443,7 +443,7 @@ static struct repository *
 open_or_fail(const struct trial *t, const char *passphrase, const char *what)
 {
 	struct error err = ERROR_INIT;
-	struct repository *repo;
+	struct repository *repo = NULL;
 	struct storage *storage;
 
 	if (storage_open(t->work, false, &storage, &err) != 0 ||
