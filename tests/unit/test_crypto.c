@@ -124,26 +124,52 @@ nothing_can_be_sealed_too(void **state)
 	keys_free(keys);
 }
 
-/* FORMAT.md, "Sealing": anybody's XChaCha20-Poly1305 opens it. */
+/* FORMAT.md, "Sealing": anybody's XChaCha20-Poly1305 opens it, and makes it. */
 static void
-a_box_is_what_the_format_says(void **state)
+assert_box(const struct keys *keys, const uint8_t *plain, size_t len)
 {
-	struct keys *keys = keys_new(master_a, &repository_a);
-	uint8_t sealed[SEALED_LEN], plain[PLAIN_LEN], key[32], ad[8 + 1 + 16 + 16 + 8] = "holdfast";
-	unsigned long long len;
+	uint8_t key[32], ad[8 + 1 + 16 + 16 + 8] = "holdfast";
+	uint8_t *sealed = mem_calloc(len + SEAL_OVERHEAD, 1), *back = mem_calloc(len + 1, 1);
+	unsigned long long got;
 
-	(void)state;
 	assert_int_equal(crypto_kdf_derive_from_key(key, sizeof(key), 1, "holdfast", master_a), 0);
 	ad[8] = SEAL_DIRECTORY;
 	memcpy(ad + 9, repository_a.bytes, 16);
 	memcpy(ad + 25, object_a.bytes, 16);
 	ad[41] = 0x34;
 	ad[42] = 0x12;
-	seal(keys, SEAL_DIRECTORY, &object_a, 0x1234, PLAIN, PLAIN_LEN, sealed);
-	assert_int_equal(crypto_aead_xchacha20poly1305_ietf_decrypt(plain, &len, NULL,
-	    sealed + SEAL_NONCE_SIZE, SEALED_LEN - SEAL_NONCE_SIZE, ad, sizeof(ad), sealed, key), 0);
-	assert_int_equal(len, PLAIN_LEN);
-	assert_memory_equal(plain, PLAIN, PLAIN_LEN);
+	seal(keys, SEAL_DIRECTORY, &object_a, 0x1234, plain, len, sealed);
+	assert_int_equal(crypto_aead_xchacha20poly1305_ietf_decrypt(back, &got, NULL,
+	    sealed + SEAL_NONCE_SIZE, len + SEAL_TAG_SIZE, ad, sizeof(ad), sealed, key), 0);
+	assert_int_equal(got, len);
+	assert_memory_equal(back, plain, len);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + SEAL_NONCE_SIZE, &got, plain, len, ad,
+	    sizeof(ad), NULL, sealed, key);
+	memset(back, 0, len + 1);
+	assert_int_equal(unseal(keys, SEAL_DIRECTORY, &object_a, 0x1234, sealed,
+	    len + SEAL_OVERHEAD, back), 0);
+	assert_memory_equal(back, plain, len);
+	sealed[len + SEAL_OVERHEAD - 1] ^= 1;
+	assert_int_equal(unseal(keys, SEAL_DIRECTORY, &object_a, 0x1234, sealed,
+	    len + SEAL_OVERHEAD, back), -1);
+	free(sealed);
+	free(back);
+}
+
+static void
+a_box_of_any_size_is_what_the_format_says(void **state)
+{
+	/* Small and large ones are made by different libraries. */
+	static const size_t sizes[] = { 0, 1, PLAIN_LEN, 16383, 16384, 16385, 100000 };
+	struct keys *keys = keys_new(master_a, &repository_a);
+	uint8_t *plain = mem_calloc(100000, 1);
+
+	(void)state;
+	for (size_t i = 0; i < 100000; i++)
+		plain[i] = (uint8_t)(i * 7 + i / 251);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		assert_box(keys, plain, sizes[i]);
+	free(plain);
 	keys_free(keys);
 }
 
@@ -324,7 +350,7 @@ main(void)
 		cmocka_unit_test(a_box_opens_only_as_what_it_is),
 		cmocka_unit_test(a_box_that_was_changed_or_cut_does_not_open),
 		cmocka_unit_test(nothing_can_be_sealed_too),
-		cmocka_unit_test(a_box_is_what_the_format_says),
+		cmocka_unit_test(a_box_of_any_size_is_what_the_format_says),
 		cmocka_unit_test(a_blobs_name_is_a_keyed_hash_of_its_kind_and_bytes),
 		cmocka_unit_test(every_use_of_the_master_key_has_a_key_of_its_own),
 		cmocka_unit_test(an_object_id_is_32_small_hexadecimal_digits),
