@@ -10,7 +10,7 @@
 #include "shared/text.h"
 
 /* One look at the lock, short of any read time-out; and how long to go on looking. */
-#define LOCK_LOOK_S 5
+#define LOCK_LOOK_S 1
 #define LOCK_WAIT_MS (15 * 60 * 1000)
 
 static const char table_text[] = "CREATE TABLE IF NOT EXISTS " MIGRATE_TABLE " ("
@@ -138,7 +138,8 @@ open_database(const struct mariadb_settings *settings, bool make, struct mariadb
  * longer than the 64 characters that a lock's name has.  It goes with the connection.
  */
 static int
-take_lock(struct mariadb *db, const char *name, struct error *err)
+take_lock(struct mariadb *db, const char *name, const struct migrate_task *task,
+    struct error *err)
 {
 	struct mariadb_param values[] = { mariadb_text(name), mariadb_int(LOCK_LOOK_S) };
 	int64_t began_ms = time_monotonic_ms();
@@ -147,6 +148,8 @@ take_lock(struct mariadb *db, const char *name, struct error *err)
 	do {
 		free(got);
 		got = NULL;
+		if (task->give_up != NULL && task->give_up(task->give_up_arg))
+			return error_set(err, ERROR_CANCELLED, "cancelled while somebody else migrates");
 		if (mariadb_select_one(db, "SELECT GET_LOCK(CONCAT('holdfast.migrate.', SHA1(?)), ?)",
 			values, ARRAY_LEN(values), &got, err) != 0)
 			return -1;
@@ -353,7 +356,7 @@ migrate_run(const struct mariadb_settings *settings, const struct migrations *mi
 	if (!task->dry_run && (
 	    /* It waits as long as a statement of the other session takes. */
 	    mariadb_do(db, "SET SESSION wait_timeout = 2147483", err) != 0 ||
-	    take_lock(db, settings->name, err) != 0 || mariadb_do(db, table_text, err) != 0))
+	    take_lock(db, settings->name, task, err) != 0 || mariadb_do(db, table_text, err) != 0))
 		goto out;
 	if (missing == 0 && migrate_rows_read(db, migrations->set, &rows, err) != 0)
 		goto out;

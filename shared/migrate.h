@@ -65,6 +65,9 @@ struct migrate_task {
 	enum migrate_way way;
 	uint32_t version; /* of MIGRATE_TO */
 	bool dry_run;     /* only say what would be done */
+	/* Asked while somebody else migrates, or NULL: true ends the wait with ERROR_CANCELLED. */
+	bool (*give_up)(void *arg);
+	void *give_up_arg;
 };
 
 /*

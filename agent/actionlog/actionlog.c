@@ -320,6 +320,8 @@ write_and_tell(struct actionlog *log, struct log_write *batch)
 			write->err = err;
 		else
 			error_clear(&write->err);
+		if (rc == 0 && write->id > log->newest)
+			log->newest = write->id;
 		write->done = true;
 	}
 	log->writing = false;

@@ -36,6 +36,7 @@ struct actionlog {
 	pthread_cond_t written;
 	struct log_write *first, **last;
 	bool writing;   /* a thread writes what is queued */
+	uint64_t newest; /* the highest id that was written since, for shipping */
 
 	pthread_mutex_t db_lock;
 	sqlite3 *db;

@@ -68,5 +68,13 @@ const char *const actionlog_schema[] = {
 	"CREATE TRIGGER log_removed AFTER DELETE ON log BEGIN " SUMS_SUBTRACT "END",
 	/* For the newest backup that succeeded. */
 	"CREATE INDEX log_backups ON log(id) WHERE action = 'Backup' AND status = 'SUCCESS'",
+	/* Who this file is for the central log, and how far its rows are there.  Rows that grow too
+	 * old leave, and their sums stay: keep_sums is set in the transaction that removes them. */
+	"CREATE TABLE ship(one INTEGER PRIMARY KEY CHECK (one = 1), journal TEXT NOT NULL,"
+	" shipped INTEGER NOT NULL DEFAULT 0, keep_sums INTEGER NOT NULL DEFAULT 0);"
+	"INSERT INTO ship(one, journal) VALUES(1, lower(hex(randomblob(16))));"
+	"DROP TRIGGER log_removed;"
+	"CREATE TRIGGER log_removed AFTER DELETE ON log"
+	" WHEN (SELECT keep_sums FROM ship) = 0 BEGIN " SUMS_SUBTRACT "END",
 };
 const size_t actionlog_schema_count = ARRAY_LEN(actionlog_schema);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/actionlog/actionlog.h"
+#include "agent/actionlog/ship.h"
 #include "agent/commands/commands.h"
 #include "agent/commands/passphrase.h"
 #include "agent/commands/session.h"
@@ -29,6 +30,7 @@ struct agent {
 	int lock_fd;
 	struct storage *storage;
 	struct actionlog *log;
+	struct log_ship *ship;
 	struct tokens *tokens;
 	struct runs *runs;
 	struct http *http;
@@ -132,6 +134,17 @@ open_log(struct session *session, struct agent *agent, struct error *err)
 	return 0;
 }
 
+static void
+tell_shipping(const char *host, const struct error *why)
+{
+	json_t *fields = json_pack("{s:s}", "host", host);
+
+	if (why != NULL)
+		log_error("central-log-away", why, fields);
+	else
+		log_event(LOG_LEVEL_INFO, "central-log-back", fields);
+}
+
 static int
 open_tokens(struct session *session, struct agent *agent, struct error *err)
 {
@@ -154,11 +167,12 @@ start(struct session *session, struct agent *agent, struct error *err)
 	if (config_verify(config, err) != 0 || state_folder_make(config->state, err) != 0 ||
 	    state_folder_lock(config->state, &agent->lock_fd, err) != 0 ||
 	    open_repository(session, agent, err) != 0 || open_log(session, agent, err) != 0 ||
+	    log_ship_start(config, agent->log, tell_shipping, &agent->ship, err) != 0 ||
 	    open_tokens(session, agent, err) != 0 ||
 	    runs_open(config, session->repo, agent->log, &agent->runs, err) != 0)
 		return -1;
 	services = (struct http_services){ .config = config, .repo = session->repo,
-		.log = agent->log, .runs = agent->runs, .tokens = agent->tokens };
+		.log = agent->log, .ship = agent->ship, .runs = agent->runs, .tokens = agent->tokens };
 	return http_start(&services, &agent->http, err);
 }
 
@@ -211,6 +225,7 @@ stop(struct session *session, struct agent *agent)
 	http_stop(agent->http, DRAIN_MS);
 	runs_close(agent->runs);
 	tokens_close(agent->tokens);
+	log_ship_stop(agent->ship);
 	actionlog_close(agent->log);
 	repository_close(session->repo);
 	session->repo = NULL;

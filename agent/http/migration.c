@@ -10,12 +10,21 @@
 #include "agent/http/stream.h"
 #include "agent/migrations.h"
 #include "shared/mem.h"
+#include "shared/progress.h"
 
 struct migration_work {
 	const struct config *config;
 	struct migrate_task task;
 	bool log, status;
 };
+
+static bool
+client_has_gone(void *stream)
+{
+	struct error ignored = ERROR_INIT;
+
+	return progress_check(stream_progress(stream), &ignored) != 0;
+}
 
 static int
 migration_produce(struct stream *stream, void *arg, struct error *err)
@@ -26,6 +35,8 @@ migration_produce(struct stream *stream, void *arg, struct error *err)
 	char *text;
 	int rc;
 
+	work->task.give_up = client_has_gone;
+	work->task.give_up_arg = stream;
 	if (agent_migrations_load(work->config, work->log, &set, err) != 0)
 		return -1;
 	rc = work->status ? migrate_status(&set.settings, set.migrations, &result, err)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "agent/actionlog/actionlog.h"
+#include "agent/actionlog/ship.h"
 #include "agent/config.h"
 #include "agent/http/tokens.h"
 #include "agent/jobs/runs.h"
@@ -25,6 +26,7 @@ struct http_services {
 	const struct config *config;
 	struct repository *repo;
 	struct actionlog *log;
+	struct log_ship *ship; /* NULL: no central log */
 	struct runs *runs;
 	struct tokens *tokens;
 };

@@ -193,11 +193,12 @@ http_status(struct request *request, struct response *response, struct error *er
 	    number_or_null(cache->space_known, cache->free_bytes), "total",
 	    number_or_null(cache->space_known, cache->total_bytes));
 	pthread_mutex_unlock(&cache->lock);
-	response_json(response, 200, json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:{s:i, s:i}}",
+	response_json(response, 200, json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:{s:i, s:i}, s:o}",
 	    "name", services->config->name, "version", PACKAGE_VERSION, "time", now, "started",
 	    started, "uptime_s",
 	    (json_int_t)((time_monotonic_ms() - cache->started_ms) / 1000), "repository",
-	    repository, "runs", "queued", (int)queued, "running", (int)running));
+	    repository, "runs", "queued", (int)queued, "running", (int)running,
+	    "central_log", log_ship_status(services->ship)));
 	return 0;
 }
 

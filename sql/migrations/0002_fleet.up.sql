@@ -1,6 +1,6 @@
 -- What agents tell of each action.  A row that somebody else inserts has no agent, journal and
 -- sequence.  A journal is one agent's file of rows: a new one begins when that was lost, and
--- its sequence begins anew.
+-- its sequence begins anew.  An agent that gets another name keeps its journal.
 ALTER TABLE log
 	ADD COLUMN IF NOT EXISTS agent VARCHAR(255) COLLATE utf8mb4_bin NOT NULL DEFAULT '',
 	ADD COLUMN IF NOT EXISTS journal CHAR(32) CHARACTER SET ascii COLLATE ascii_bin,
@@ -15,18 +15,18 @@ ALTER TABLE log
 	ADD COLUMN IF NOT EXISTS files BIGINT UNSIGNED NOT NULL DEFAULT 0,
 	ADD COLUMN IF NOT EXISTS bytes BIGINT UNSIGNED NOT NULL DEFAULT 0,
 	ADD COLUMN IF NOT EXISTS stored_bytes BIGINT UNSIGNED NOT NULL DEFAULT 0,
-	ADD UNIQUE KEY IF NOT EXISTS log_sequence (agent, journal, sequence),
+	ADD UNIQUE KEY IF NOT EXISTS log_sequence (journal, sequence),
 	ADD KEY IF NOT EXISTS log_date (date),
 	ADD KEY IF NOT EXISTS log_agent (agent, date),
 	ADD KEY IF NOT EXISTS log_action (action, date);
 
--- How far each agent's rows are here.  Written in the transaction of the rows.
+-- How far each journal's rows are here.  Written in the transaction of the rows.
 CREATE TABLE IF NOT EXISTS log_agents (
+	journal  CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
 	agent    VARCHAR(255) COLLATE utf8mb4_bin NOT NULL,
-	journal  CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	sequence BIGINT UNSIGNED NOT NULL,
 	seen     DATETIME(3) NOT NULL,
-	PRIMARY KEY (agent, journal)
+	KEY log_agents_agent (agent)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
 
 -- The sums of each day (UTC).  They stay when the retention takes the rows.
