@@ -206,7 +206,9 @@ try_open(const char *path, const char *const *steps, size_t step_count, sqlite3 
 	/* Somebody may look into the file with a tool; wait for him a while. */
 	sqlite3_busy_timeout(db, 5000);
 	if (sql_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-	    "PRAGMA journal_size_limit = 4194304; PRAGMA trusted_schema = OFF", err) != 0 ||
+	    "PRAGMA journal_size_limit = 4194304; PRAGMA trusted_schema = OFF;"
+	    /* KiB; more of a file is in the kernel's cache anyway. */
+	    "PRAGMA cache_size = -512", err) != 0 ||
 	    upgrade(db, path, steps, step_count, err) != 0 || quick_check(db, path, err) != 0)
 		goto fail;
 	*ret = db;
