@@ -168,6 +168,39 @@ test_backup(struct repository *repo, const char *source, struct snapshot **ret,
 	return rc;
 }
 
+struct repository *
+test_repository_new(char **ret_folder, char **ret_path)
+{
+	struct error err = ERROR_INIT;
+	struct repository *repo;
+
+	*ret_folder = test_folder_new();
+	*ret_path = test_path(*ret_folder, "repository");
+	test_repository_make(*ret_path);
+	repo = test_repository_open(*ret_path, NULL, &err);
+	if (repo == NULL)
+		die("open the repository", &err);
+	return repo;
+}
+
+struct repository *
+test_snapshot_new(char **ret_folder, char **ret_source, struct snapshot **ret_snapshot)
+{
+	struct error err = ERROR_INIT;
+	char *path;
+	struct repository *repo = test_repository_new(ret_folder, &path);
+
+	*ret_source = test_path(*ret_folder, "source");
+	if (mkdir(*ret_source, 0755) != 0)
+		error_sys(&err, ERROR_IO, errno, "could not make '%s'", *ret_source);
+	else
+		test_source_make(*ret_source);
+	if (err.code != ERROR_NONE || test_backup(repo, *ret_source, ret_snapshot, &err) != 0)
+		die("back the source up", &err);
+	free(path);
+	return repo;
+}
+
 void
 test_folder_copy(const char *from, const char *to)
 {

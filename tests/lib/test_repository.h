@@ -28,6 +28,12 @@ struct repository *test_repository_open(const char *path, struct fault_control *
 int test_backup(struct repository *repo, const char *source, struct snapshot **ret,
     struct error *err);
 
+/* A new repository, opened, at ret_path in a new folder; the caller frees both. */
+struct repository *test_repository_new(char **ret_folder, char **ret_path);
+/* The same, with a source in the folder beside it, and a snapshot of that. */
+struct repository *test_snapshot_new(char **ret_folder, char **ret_source,
+    struct snapshot **ret_snapshot);
+
 /* A copy of a folder with everything in it, at a path where nothing is yet. */
 void test_folder_copy(const char *from, const char *to);
 

@@ -30,19 +30,9 @@ static int
 setup(void **state)
 {
 	struct fixture *f = MEM_NEW(struct fixture);
-	char *path;
 
-	f->folder = test_folder_new();
-	f->source = test_path(f->folder, "source");
-	path = test_path(f->folder, "repository");
-	assert_int_equal(mkdir(f->source, 0755), 0);
-	test_source_make(f->source);
-	test_repository_make(path);
-	f->repo = test_repository_open(path, NULL, &f->err);
-	assert_non_null(f->repo);
-	assert_int_equal(test_backup(f->repo, f->source, &f->snapshot, &f->err), 0);
+	f->repo = test_snapshot_new(&f->folder, &f->source, &f->snapshot);
 	progress_init(&f->progress);
-	free(path);
 	*state = f;
 	return 0;
 }

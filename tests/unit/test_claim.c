@@ -25,15 +25,11 @@ static int
 setup(void **state)
 {
 	struct fixture *f = MEM_NEW(struct fixture);
-	struct error err = ERROR_INIT;
 
-	f->folder = test_folder_new();
-	f->path = test_path(f->folder, "repository");
+	f->repo = test_repository_new(&f->folder, &f->path);
 	f->claims = test_path(f->path, "claims");
-	test_repository_make(f->path);
-	f->repo = test_repository_open(f->path, NULL, &err);
 	*state = f;
-	return f->repo != NULL ? 0 : -1;
+	return 0;
 }
 
 static int

@@ -27,14 +27,10 @@ static int
 group_setup(void **state)
 {
 	struct fixture *f = MEM_NEW(struct fixture);
-	struct error err = ERROR_INIT;
 	uint64_t seed = 3;
 	char *path;
 
-	f->folder = test_folder_new();
-	path = test_path(f->folder, "repository");
-	test_repository_make(path);
-	f->repo = test_repository_open(path, NULL, &err);
+	f->repo = test_repository_new(&f->folder, &path);
 	free(path);
 	f->data = mem_calloc(1, LARGE);
 	for (size_t i = 0; i < LARGE; i++) {
@@ -42,7 +38,7 @@ group_setup(void **state)
 		f->data[i] = (uint8_t)(seed >> 56);
 	}
 	*state = f;
-	return f->repo != NULL ? 0 : -1;
+	return 0;
 }
 
 static int

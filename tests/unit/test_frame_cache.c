@@ -59,12 +59,9 @@ setup(void **state)
 	struct writer_totals totals;
 	struct writer *writer;
 
-	f->folder = test_folder_new();
-	f->path = test_path(f->folder, "repository");
-	test_repository_make(f->path);
-	f->repo = test_repository_open(f->path, NULL, &err);
+	f->repo = test_repository_new(&f->folder, &f->path);
 	*state = f;
-	if (f->repo == NULL || writer_begin(f->repo, &how, &writer, &err) != 0)
+	if (writer_begin(f->repo, &how, &writer, &err) != 0)
 		return -1;
 	writer_submit(writer, put_all, f);
 	return writer_finish(writer, &totals, &err);

@@ -30,13 +30,10 @@ setup(void **state)
 	struct error err = ERROR_INIT;
 	char *path;
 
-	f->folder = test_folder_new();
-	path = test_path(f->folder, "repository");
-	test_repository_make(path);
-	f->repo = test_repository_open(path, NULL, &err);
+	f->repo = test_repository_new(&f->folder, &path);
 	free(path);
 	*state = f;
-	return f->repo == NULL ? -1 : writer_begin(f->repo, &how, &f->writer, &err);
+	return writer_begin(f->repo, &how, &f->writer, &err);
 }
 
 static int
