@@ -31,6 +31,12 @@ print_check(const struct run_result *result, double seconds)
 		json_array_foreach(json_object_get(entry, "paths"), j, path)
 			printf("  concerns %s\n", json_string_value(path));
 	}
+	if (json_integer_value(json_object_get(result->json, "packs_with_parity")) > 0) {
+		size_format((uint64_t)json_integer_value(
+		    json_object_get(result->json, "parity_bytes")), bytes);
+		printf("%lld packs have parity, %s of it\n", (long long)json_integer_value(
+		    json_object_get(result->json, "packs_with_parity")), bytes);
+	}
 	size_format((uint64_t)json_integer_value(json_object_get(result->json, "bytes_read")),
 	    bytes);
 	printf("checked %lld snapshots, %lld packs, %lld blobs, read %s in %.1f s: %lld errors\n",

@@ -128,12 +128,28 @@ find_parity(struct repository *repo, const struct object_id *pack, const struct 
 	    parity_open(repo->storage, repo->keys, pack, ret, &ignored) == 1;
 }
 
+/* Note what was healed, or tell how the pack is as it lies there; and if it is for want of the
+ * library only, that. */
+static int
+finish(struct repository *repo, const struct object_id *pack, int rc, const struct error *why,
+    const struct error *healing, struct error *err)
+{
+	if (rc == 0) {
+		note_healed(repo, pack);
+		return 0;
+	}
+	*err = *why;
+	if (healing->code == ERROR_UNSUPPORTED)
+		error_hint(err, "it has parity, but %s", healing->message);
+	return -1;
+}
+
 int
 repository_read_frame(struct repository *repo, struct frame_coder *coder,
     const struct object_id *pack, uint32_t offset, uint32_t stored_len, void *plain,
     uint32_t plain_len, struct error *err)
 {
-	struct error why = ERROR_INIT, ignored = ERROR_INIT;
+	struct error why = ERROR_INIT, healing = ERROR_INIT;
 	struct pack_source source;
 	struct parity *parity;
 	int rc = -1;
@@ -145,21 +161,17 @@ repository_read_frame(struct repository *repo, struct frame_coder *coder,
 		parity_source(parity, &source);
 		/* Its seal shows whether what was made again is what was there. */
 		rc = pack_frame_from(&source, repo->keys, coder, pack, offset, stored_len, plain,
-		    plain_len, &ignored);
+		    plain_len, &healing);
 		parity_close(parity);
 	}
-	if (rc == 0)
-		note_healed(repo, pack);
-	else
-		*err = why;
-	return rc;
+	return finish(repo, pack, rc, &why, &healing, err);
 }
 
 int
 repository_read_directory(struct repository *repo, const struct object_id *pack,
     struct pack_directory **ret, struct error *err)
 {
-	struct error why = ERROR_INIT, ignored = ERROR_INIT;
+	struct error why = ERROR_INIT, healing = ERROR_INIT;
 	struct pack_source source;
 	struct parity *parity;
 	int rc = -1;
@@ -168,12 +180,8 @@ repository_read_directory(struct repository *repo, const struct object_id *pack,
 		return 0;
 	if (find_parity(repo, pack, &why, &parity)) {
 		parity_source(parity, &source);
-		rc = pack_directory_from(&source, repo->keys, pack, ret, &ignored);
+		rc = pack_directory_from(&source, repo->keys, pack, ret, &healing);
 		parity_close(parity);
 	}
-	if (rc == 0)
-		note_healed(repo, pack);
-	else
-		*err = why;
-	return rc;
+	return finish(repo, pack, rc, &why, &healing, err);
 }

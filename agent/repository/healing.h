@@ -21,7 +21,8 @@ int repository_read_frame(struct repository *repo, struct frame_coder *coder,
 int repository_read_directory(struct repository *repo, const struct object_id *pack,
     struct pack_directory **ret, struct error *err);
 
-/* A pack was written anew: whoever shares the log relies on all packs again, until they prove bad. */
+/* A pack was written anew: whoever shares the log relies on all packs again, until they prove
+ * bad. */
 void repository_pack_mended(struct repository *repo);
 uint64_t heal_log_mended(struct heal_log *log);
 

@@ -48,6 +48,7 @@ sums() {
 	size=$(stat -c %s "$REPOSITORY/packs/$pack")
 	parity=$(stat -c %s "$REPOSITORY/parity/$pack")
 	((parity * 100 >= size * 10 && parity * 100 <= size * 13))
+	[[ $(offline check) == *"packs have parity, "* ]]
 	[[ $(offline check --json | jq -c '.result | [.packs == .packs_with_parity, .parity_bytes > 0]') == '[true,true]' ]]
 }
 

@@ -165,8 +165,10 @@ assert_does_not_heal(struct fixture *f, const char *why)
 		fail_msg("'%s' does not say '%s'", err.message, why);
 }
 
-static const char *const rules[] = { "1%", "10%", "33%", "100%", "20+3", "1+1", "254+1", "100+100" };
-static const size_t sizes[] = { 1, 100, 511, 512, 513, 4096, 5000, 70000, 262143, 262144, 1100000 };
+static const char *const rules[] = { "1%", "10%", "33%", "100%", "20+3", "1+1", "254+1",
+	"100+100" };
+static const size_t sizes[] = { 1, 100, 511, 512, 513, 4096, 5000, 70000, 262143, 262144,
+	1100000 };
 
 static void
 rule_is_off_a_share_or_two_numbers(void **state)
