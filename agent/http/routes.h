@@ -21,12 +21,14 @@
 	  "which migrations there are, and which are applied") \
 	_(POST, "/backup_table/{table}", ROLE_OPERATE, 0, "BackupTable", http_backup_table, \
 	  "back a table of the database up; answers when it is stored") \
+	_(POST, "/restore_backup/{table}", ROLE_ADMIN, 0, "RestoreTable", http_restore_table, \
+	  "restore a table from a snapshot or the exchange storage") \
 	_(GET, "/v1/status", ROLE_READ, ROUTE_INLINE, "", http_status, \
 	  "name, version, repository, runs and free space of the agent") \
 	_(GET, "/v1/runs", ROLE_READ, 0, "", http_runs_list, \
 	  "runs, newest first") \
 	_(POST, "/v1/runs", ROLE_OPERATE, ROUTE_BODY, "Run", http_runs_start, \
-	  "start a backup, restore, check, prune, repair or backup of tables") \
+	  "start a backup, restore, check, prune, repair, backup or restore of tables") \
 	_(GET, "/v1/runs/{id}", ROLE_READ, 0, "", http_run_get, \
 	  "one run with its progress, losses and result") \
 	_(DELETE, "/v1/runs/{id}", ROLE_OPERATE, 0, "Cancel", http_run_cancel, \

@@ -1,10 +1,12 @@
 /*
- * POST /backup_table/{table}: back a table up, and answer when it is stored.
+ * POST /backup_table/{table} and POST /restore_backup/{table}: back a table up, restore it, and
+ * answer when it is done.
  *
  * The client that waits holds a connection but no thread: the run's end completes the answer.
  * The row of the log is written by the run, also if it is refused.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/http/later.h"
 #include "agent/http/negotiate.h"
@@ -39,6 +41,8 @@ static void
 answer_done(struct request *request, const json_t *run)
 {
 	const char *snapshot = json_string_value(json_object_get(run, "snapshot"));
+	const char *kind = json_string_value(json_object_get(run, "kind"));
+	bool is_new = kind != NULL && strcmp(kind, run_kind_word(RUN_TABLES)) == 0;
 	json_t *answer = json_deep_copy(json_object_get(run, "result"));
 
 	if (answer == NULL)
@@ -48,8 +52,9 @@ answer_done(struct request *request, const json_t *run)
 	json_object_set(answer, "snapshot", json_object_get(run, "snapshot"));
 	json_object_set(answer, "losses", json_object_get(run, "losses"));
 	json_object_set(answer, "notes", json_object_get(run, "notes"));
-	response_json(&request->response, 201, answer);
-	if (snapshot != NULL)
+	/* Only a backup makes something that has an address. */
+	response_json(&request->response, is_new ? 201 : 200, answer);
+	if (is_new && snapshot != NULL)
 		response_header(&request->response, "Location", "/v1/snapshots/%s", snapshot);
 }
 
@@ -103,6 +108,36 @@ http_backup_table(struct request *request, struct response *response, struct err
 	if (arguments == NULL)
 		return error_set(err, ERROR_BAD_REQUEST, "the table's name is not valid UTF-8");
 	rc = start_and_wait(request, response, RUN_TABLES, arguments, err);
+	json_decref(arguments);
+	return rc;
+}
+
+/* The parameters are arguments of the run, which checks them. */
+int
+http_restore_table(struct request *request, struct response *response, struct error *err)
+{
+	static const char *const known[] = { "snapshot", "source", "as", "mode", "dry_run", NULL };
+	json_t *arguments;
+	int rc;
+
+	if (params_check(&request->params, known, err) != 0)
+		return -1;
+	arguments = json_pack("{s:s}", "table", request->id);
+	if (arguments == NULL)
+		return error_set(err, ERROR_BAD_REQUEST, "the table's name is not valid UTF-8");
+	for (size_t i = 0; known[i] != NULL; i++) {
+		const char *value = params_get(&request->params, known[i]);
+
+		if (value == NULL)
+			continue;
+		if (strcmp(known[i], "dry_run") == 0 && strcmp(value, "true") == 0)
+			json_object_set_new(arguments, known[i], json_true());
+		else if (strcmp(known[i], "dry_run") == 0 && strcmp(value, "false") == 0)
+			json_object_set_new(arguments, known[i], json_false());
+		else
+			json_object_set_new(arguments, known[i], json_string(value));
+	}
+	rc = start_and_wait(request, response, RUN_RESTORE_TABLE, arguments, err);
 	json_decref(arguments);
 	return rc;
 }

@@ -26,7 +26,7 @@ struct runs;
 #define RUN_ID_TEXT_SIZE 33 /* 16 random bytes in hexadecimal and a NUL */
 
 enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_REPAIR, RUN_TABLES, RUN_IMPORT,
-	RUN_KIND_COUNT };
+	RUN_RESTORE_TABLE, RUN_KIND_COUNT };
 const char *run_kind_word(enum run_kind kind);
 int run_kind_parse(const char *word, enum run_kind *ret, struct error *err);
 
@@ -55,6 +55,8 @@ struct run_start {
 	 * all:     {"limits": {"upload", "download", "read", "files", "nice", "io"}}
 	 * tables:  {"table": NAME | "tables": [..], "connections", "tags": [..], "level", "threads",
 	 *           "verify"}; none named: all of the database
+	 * restore-table: {"table": NAME | "tables": [..], "snapshot": ID, "source":
+	 *           "snapshot|exchange", "as", "mode": "replace|append", "dry_run"}
 	 * Sizes are bytes or "64M", durations seconds or "7d".  A path to back up is taken as it
 	 * is; if nothing is there and it holds \xNN escapes (text_printable), they are decoded.
 	 * Unknown fields and wrong types are ERROR_BAD_REQUEST.  Borrowed.

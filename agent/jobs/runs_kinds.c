@@ -576,7 +576,8 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 		return 0;
 	}
 	error_set(err, ERROR_BAD_REQUEST, "'%.100s' is no kind of run", word);
-	return error_hint(err, "the kinds are backup, restore, check, prune, repair, tables, import");
+	return error_hint(err, "the kinds are backup, restore, check, prune, repair, tables, import, "
+	    "restore-table");
 }
 
 int

@@ -29,7 +29,10 @@
 	_(TABLES,  "tables",  "BackupTable", "BackupTable", tables_arguments,  tables_check, \
 	    tables_execute,  tables_parameter) \
 	_(IMPORT,  "import",  "Import",  "Import",        import_arguments,  import_check, \
-	    import_execute,  import_parameter)
+	    import_execute,  import_parameter) \
+	_(RESTORE_TABLE, "restore-table", "RestoreTable", "RestoreTableDryRun", \
+	    restore_table_arguments, restore_table_check, restore_table_execute, \
+	    restore_table_parameter)
 /* clang-format on */
 
 /* So many entries of a restore's dry run are kept in its result; all are counted. */

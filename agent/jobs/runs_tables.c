@@ -5,6 +5,8 @@
 
 #include "agent/repository/snapshot.h"
 #include "agent/tables/backup.h"
+#include "agent/tables/restore.h"
+#include "agent/tables/table.h"
 #include "shared/buffer.h"
 #include "shared/mariadb.h"
 #include "shared/mem.h"
@@ -22,6 +24,18 @@ const struct argument_spec tables_arguments[] = {
 	{ .name = "level",           .type = ARGUMENT_INTEGER, .min = 1, .max = 19 },
 	{ .name = "threads",         .type = ARGUMENT_INTEGER, .min = 0, .max = 256 },
 	{ .name = "verify",          .type = ARGUMENT_BOOL },
+	{ .name = "limits",          .type = ARGUMENT_OBJECT,  .fields = limit_arguments },
+	{ .name = NULL }
+};
+
+const struct argument_spec restore_table_arguments[] = {
+	{ .name = "table",           .type = ARGUMENT_TEXT },
+	{ .name = "tables",          .type = ARGUMENT_TEXTS },
+	{ .name = "snapshot",        .type = ARGUMENT_TEXT },
+	{ .name = "source",          .type = ARGUMENT_WORD, .words = "snapshot|exchange" },
+	{ .name = "as",              .type = ARGUMENT_TEXT },
+	{ .name = "mode",            .type = ARGUMENT_WORD, .words = "replace|append" },
+	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
 	{ .name = "limits",          .type = ARGUMENT_OBJECT,  .fields = limit_arguments },
 	{ .name = NULL }
 };
@@ -123,4 +137,124 @@ tables_parameter(const json_t *arguments)
 	if (one != NULL)
 		buffer_printf(&text, "%s%s", text.len == 0 ? "" : " ", one);
 	return buffer_take(&text);
+}
+
+static bool
+is_word(const json_t *arguments, const char *name, const char *word)
+{
+	const char *text = argument_text(arguments, name);
+
+	return text != NULL && strcmp(text, word) == 0;
+}
+
+/* Names that a restore may write: those of its own shadows are not among them. */
+static int
+check_target(const char *name, struct error *err)
+{
+	if (mariadb_check_name("table", name, strlen(name), err) != 0)
+		return -1;
+	if (strncmp(name, TABLE_SHADOW_PREFIX, strlen(TABLE_SHADOW_PREFIX)) == 0)
+		return error_set(err, ERROR_BAD_REQUEST,
+		    "names that begin with '" TABLE_SHADOW_PREFIX "' are kept for restores");
+	return 0;
+}
+
+/* The snapshot by its full id; "latest" is the newest that holds the table, whatever else was
+ * stored since. */
+static int
+check_snapshot(const struct run_context *context, json_t *arguments, struct error *err)
+{
+	const char *name = argument_text(arguments, "snapshot");
+	struct snapshot *snapshot = NULL;
+
+	if (name == NULL)
+		return 0;
+	if (is_word(arguments, "source", "exchange"))
+		return error_set(err, ERROR_BAD_REQUEST,
+		    "'snapshot' and the exchange storage exclude each other");
+	if (strcmp(name, "latest") == 0) {
+		json_object_del(arguments, "snapshot");
+		return 0;
+	}
+	if (snapshot_find(context->repo, name, &snapshot, err) != 0)
+		return -1;
+	json_object_set_new(arguments, "snapshot", json_string(snapshot->id));
+	snapshot_free(snapshot);
+	return 0;
+}
+
+int
+restore_table_check(const struct run_context *context, json_t *arguments, struct error *err)
+{
+	const char *as = argument_text(arguments, "as");
+	const char **names;
+	size_t count;
+	int rc;
+
+	if (check_configured(context->config, err) != 0)
+		return -1;
+	names = table_names(arguments, &count);
+	rc = count == 0 ? error_set(err, ERROR_BAD_REQUEST, "no table is named") : 0;
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = check_target(names[i], err);
+	free(names);
+	if (rc == 0 && as != NULL && count > 1)
+		rc = error_set(err, ERROR_BAD_REQUEST, "'as' is for one table");
+	if (rc == 0 && as != NULL)
+		rc = check_target(as, err);
+	return rc == 0 ? check_snapshot(context, arguments, err) : -1;
+}
+
+int
+restore_table_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	struct mariadb_settings server = config_server_settings(&context->config->database);
+	struct tables_restore_options options = {
+		.server = &server,
+		.as = argument_text(arguments, "as"),
+		.append = is_word(arguments, "mode", "append"),
+		.dry_run = argument_bool(arguments, "dry_run", false),
+		.from_exchange = is_word(arguments, "source", "exchange"),
+		.snapshot = argument_text(arguments, "snapshot"),
+		.exchange = context->config->exchange,
+	};
+	json_t *tables = json_array();
+	const char **names;
+	size_t count;
+	int rc = 0;
+
+	names = table_names(arguments, &count);
+	atomic_store(&progress->files_total, count);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		json_t *one = NULL;
+
+		options.table = names[i];
+		rc = tables_restore(context->repo, &options, progress, result->snapshot, &one, err);
+		if (rc != 0)
+			break;
+		json_array_append_new(tables, one);
+		result->files++;
+		result->bytes += atomic_load(&progress->bytes);
+		atomic_fetch_add(&progress->files, 1);
+	}
+	/* Of several, those that were restored before one failed are told, too. */
+	result->json = json_pack("{s:s, s:o}", "database", server.name, "tables", tables);
+	free(names);
+	return rc;
+}
+
+char *
+restore_table_parameter(const json_t *arguments)
+{
+	const char *as = argument_text(arguments, "as");
+	const char *snapshot = argument_text(arguments, "snapshot");
+	char *names = tables_parameter(arguments);
+	char *text = mem_printf("%s%s%s%s%s%s", names, as != NULL ? " as " : "",
+	    as != NULL ? as : "", snapshot != NULL ? " from " : "",
+	    snapshot != NULL ? snapshot : "",
+	    is_word(arguments, "mode", "append") ? " append" : "");
+
+	free(names);
+	return text;
 }

@@ -12,4 +12,10 @@ int tables_execute(const struct run_context *context, const json_t *arguments,
     struct progress *progress, struct run_result *result, struct error *err);
 char *tables_parameter(const json_t *arguments);
 
+extern const struct argument_spec restore_table_arguments[];
+int restore_table_check(const struct run_context *context, json_t *arguments, struct error *err);
+int restore_table_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err);
+char *restore_table_parameter(const json_t *arguments);
+
 #endif

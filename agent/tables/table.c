@@ -131,6 +131,7 @@ add_column(struct table *table, const struct mariadb_result *result, struct erro
 	column->nullable = is_word(result, 5, "YES");
 	column->precision = (unsigned)mariadb_get_int(result, 6);
 	column->scale = (unsigned)mariadb_get_int(result, 7);
+	column->is_auto_increment = mariadb_get_int(result, 8) != 0;
 	if (column->name == NULL || column->data_type == NULL || column->type == NULL)
 		return error_set(err, ERROR_DATABASE, "the server describes a column of '%.200s' "
 		    "without name or type", table->name);
@@ -146,7 +147,8 @@ read_columns(struct mariadb *db, struct table *table, struct error *err)
 
 	if (ask(db, table,
 	    "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME,"
-	    " IS_NULLABLE, NUMERIC_PRECISION, NUMERIC_SCALE FROM information_schema.COLUMNS"
+	    " IS_NULLABLE, NUMERIC_PRECISION, NUMERIC_SCALE, EXTRA LIKE '%auto_increment%'"
+	    " FROM information_schema.COLUMNS"
 	    " WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND IS_GENERATED = 'NEVER'"
 	    " AND EXTRA NOT LIKE '%GENERATED%' ORDER BY ORDINAL_POSITION", &result, err) != 0)
 		return -1;
@@ -336,7 +338,8 @@ tables_list(struct mariadb *db, const char *database, char ***ret, size_t *ret_c
 
 	if (mariadb_select(db, "SELECT TABLE_NAME FROM information_schema.TABLES"
 	    " WHERE TABLE_SCHEMA = ? AND TABLE_TYPE IN ('BASE TABLE', 'SEQUENCE',"
-	    " 'SYSTEM VERSIONED', 'VIEW') ORDER BY BINARY TABLE_NAME", values,
+	    " 'SYSTEM VERSIONED', 'VIEW') AND LEFT(TABLE_NAME, 10) <> '" TABLE_SHADOW_PREFIX "'"
+	    " ORDER BY BINARY TABLE_NAME", values,
 	    ARRAY_LEN(values), &result, err) != 0)
 		return -1;
 	while ((rc = mariadb_next(result, err)) == 1) {

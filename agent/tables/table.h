@@ -58,6 +58,7 @@ struct table_column {
 	unsigned precision, scale;
 	bool is_fixed_point; /* a FLOAT or DOUBLE that is printed with so many decimals */
 	bool in_key;
+	bool is_auto_increment;
 	unsigned select_at;  /* index of its first expression in the select list */
 };
 
@@ -93,7 +94,10 @@ int table_read(struct mariadb *db, const char *database, const char *name, struc
     struct error *err);
 void table_free(struct table *table);
 
-/* Names of the tables of a database, sorted; caller frees each and the array. */
+/* Tables of a restore under way, or interrupted, have names that begin so. */
+#define TABLE_SHADOW_PREFIX "_holdfast_"
+
+/* Names of the tables of a database, but for such, sorted; caller frees each and the array. */
 int tables_list(struct mariadb *db, const char *database, char ***ret, size_t *ret_count,
     struct error *err);
 

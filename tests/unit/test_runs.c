@@ -26,6 +26,7 @@
 #include "agent/repository/repair.h"
 #include "agent/repository/repair_packs.h"
 #include "agent/tables/backup.h"
+#include "agent/tables/restore.h"
 #include "shared/mem.h"
 #include "tests/lib/test_folder.h"
 
@@ -165,6 +166,19 @@ tables_backup(struct repository *repo, const struct tables_backup_options *optio
 	(void)progress;
 	(void)ret;
 	(void)ret_tables;
+	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
+}
+
+int
+tables_restore(struct repository *repo, const struct tables_restore_options *options,
+    struct progress *progress, char ret_snapshot[SNAPSHOT_ID_TEXT_SIZE], json_t **ret_json,
+    struct error *err)
+{
+	(void)repo;
+	(void)options;
+	(void)progress;
+	(void)ret_snapshot;
+	(void)ret_json;
 	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
 }
 

@@ -1,0 +1,554 @@
+#include "agent/tables/load.h"
+
+#include <errmsg.h>
+#include <math.h>
+#include <mysqld_error.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "shared/mem.h"
+#include "shared/text.h"
+
+/* What is made before it is sent. */
+#define SEND_SIZE (256u << 10)
+#define CHECK_ROWS 4096
+#define MICROS_PER_DAY (INT64_C(86400) * 1000000)
+
+struct load {
+	struct ocf *file;
+	const struct table_column **columns; /* one for each field */
+	size_t field_count;
+	struct progress *progress;
+	struct row_sum sum;
+	struct buffer out;
+	size_t sent;
+	bool ended;
+	struct error err; /* of the file, or a cancelled run */
+};
+
+int
+load_session(struct mariadb *db, bool exact, struct error *err)
+{
+	if (mariadb_do(db,
+	    "SET SESSION time_zone = '+00:00', net_read_timeout = 31536000,"
+	    " net_write_timeout = 31536000, max_statement_time = 0, foreign_key_checks = 0,"
+	    " unique_checks = 0, sql_quote_show_create = 1, lock_wait_timeout = 60,"
+	    " innodb_lock_wait_timeout = 60", err) != 0)
+		return -1;
+	if (exact)
+		return mariadb_do(db, "SET SESSION check_constraint_checks = 0, sql_mode ="
+		    " 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'", err);
+	return mariadb_do(db, "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,"
+	    "ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'", err);
+}
+
+/* ---- values */
+
+static void
+put_escaped(struct buffer *out, const uint8_t *data, size_t len)
+{
+	uint8_t *begin = buffer_reserve(out, 2 * len), *p = begin;
+
+	for (size_t i = 0; i < len; i++) {
+		switch (data[i]) {
+		case '\0':
+			*p++ = '\\';
+			*p++ = '0';
+			break;
+		case '\n':
+			*p++ = '\\';
+			*p++ = 'n';
+			break;
+		case '\t':
+			*p++ = '\\';
+			*p++ = 't';
+			break;
+		case '\\':
+			*p++ = '\\';
+			*p++ = '\\';
+			break;
+		default:
+			*p++ = data[i];
+		}
+	}
+	out->len += (size_t)(p - begin);
+}
+
+static void
+put_whole(struct buffer *out, int64_t value)
+{
+	char text[24], *p = text + sizeof(text);
+	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+	do {
+		*--p = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	if (value < 0)
+		*--p = '-';
+	buffer_put(out, p, (size_t)(text + sizeof(text) - p));
+}
+
+static void
+put_digits(char *p, unsigned width, unsigned value)
+{
+	while (width > 0) {
+		p[--width] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
+static int
+out_of_range(const struct table_column *column, struct error *err)
+{
+	return error_set(err, ERROR_BAD_REQUEST,
+	    "a value for column '%.100s' is beyond what %.100s can be", column->name,
+	    column->type);
+}
+
+static int
+put_date(const struct table_column *column, int64_t days, struct buffer *out, struct error *err)
+{
+	char text[] = "0000-00-00";
+	unsigned month, day;
+	int year;
+
+	if (days < DAYS_MIN || days >= DAYS_END)
+		return out_of_range(column, err);
+	date_of_days(days, &year, &month, &day);
+	put_digits(text, 4, (unsigned)year);
+	put_digits(text + 5, 2, month);
+	put_digits(text + 8, 2, day);
+	buffer_put(out, text, 10);
+	return 0;
+}
+
+static void
+put_time(int64_t micros, struct buffer *out)
+{
+	char text[] = "00:00:00.000000";
+	unsigned seconds = (unsigned)(micros / 1000000);
+
+	put_digits(text, 2, seconds / 3600);
+	put_digits(text + 3, 2, seconds / 60 % 60);
+	put_digits(text + 6, 2, seconds % 60);
+	put_digits(text + 9, 6, (unsigned)(micros % 1000000));
+	buffer_put(out, text, 15);
+}
+
+static int
+put_moment(const struct table_column *column, const struct ocf_value *value, struct buffer *out,
+    struct error *err)
+{
+	int64_t v = value->i, days;
+	enum ocf_logical logical = value->type->logical;
+
+	if (logical == OCF_DATE)
+		return put_date(column, v, out, err);
+	if (logical == OCF_TIME_MILLIS || logical == OCF_TIMESTAMP_MILLIS) {
+		if (v > INT64_MAX / 1000 || v < INT64_MIN / 1000)
+			return out_of_range(column, err);
+		v *= 1000;
+	}
+	if (logical == OCF_TIME_MILLIS || logical == OCF_TIME_MICROS) {
+		if (v < 0 || v >= MICROS_PER_DAY)
+			return out_of_range(column, err);
+		put_time(v, out);
+		return 0;
+	}
+	days = v / MICROS_PER_DAY - (v % MICROS_PER_DAY < 0);
+	if (put_date(column, days, out, err) != 0)
+		return -1;
+	buffer_put_u8(out, ' ');
+	put_time(v - days * MICROS_PER_DAY, out);
+	return 0;
+}
+
+/* A number into a BIT is its bytes, not its digits. */
+static void
+put_bits(int64_t value, struct buffer *out)
+{
+	uint8_t bytes[8];
+
+	for (size_t i = 0; i < 8; i++)
+		bytes[7 - i] = (uint8_t)((uint64_t)value >> (8 * i));
+	put_escaped(out, bytes, sizeof(bytes));
+}
+
+static int
+put_number(const struct table_column *column, const struct ocf_value *value, struct buffer *out,
+    struct error *err)
+{
+	char text[32];
+	int n;
+
+	if (value->type->kind == OCF_FLOAT || value->type->kind == OCF_DOUBLE) {
+		if (!isfinite(value->d))
+			return out_of_range(column, err);
+		n = snprintf(text, sizeof(text), "%.17g", value->d);
+		buffer_put(out, text, (size_t)n);
+		return 0;
+	}
+	if (value->type->logical != OCF_PLAIN)
+		return put_moment(column, value, out, err);
+	if (strcmp(column->data_type, "bit") == 0) {
+		put_bits(value->i, out);
+	} else if (column->is_year) {
+		if (value->i < 0 || value->i > 9999)
+			return out_of_range(column, err);
+		put_digits(text, 4, (unsigned)value->i);
+		buffer_put(out, text, 4);
+	} else {
+		put_whole(out, value->i);
+	}
+	return 0;
+}
+
+int
+load_put_value(const struct table_column *column, const struct ocf_value *value,
+    struct buffer *out, struct error *err)
+{
+	char text[DECIMAL_TEXT_SIZE];
+	const char *symbol;
+	size_t n;
+
+	switch (value->type->kind) {
+	case OCF_NULL:
+		buffer_put(out, "\\N", 2);
+		return 0;
+	case OCF_BOOLEAN:
+	case OCF_INT:
+	case OCF_LONG:
+	case OCF_FLOAT:
+	case OCF_DOUBLE:
+		return put_number(column, value, out, err);
+	case OCF_ENUM:
+		symbol = value->type->symbols[value->i];
+		put_escaped(out, (const uint8_t *)symbol, strlen(symbol));
+		return 0;
+	default:
+		if (value->type->logical == OCF_DECIMAL) {
+			n = decimal_decode(value->data, value->len, value->type->scale, text);
+			if (n == 0)
+				return out_of_range(column, err);
+			buffer_put(out, text, n);
+		} else {
+			put_escaped(out, value->data, value->len);
+		}
+		return 0;
+	}
+}
+
+/* Text of another character set comes as text or as bytes: each has a field of its own. */
+static int
+put_recoded(const struct table_column *column, const struct ocf_value *value,
+    struct buffer *out, struct error *err)
+{
+	bool is_raw = value->type->kind == OCF_BYTES && value->type->logical == OCF_PLAIN;
+
+	if (is_raw)
+		buffer_put(out, "\\N\t", 3);
+	if (load_put_value(column, value, out, err) != 0)
+		return -1;
+	if (!is_raw)
+		buffer_put(out, "\t\\N", 3);
+	return 0;
+}
+
+static int
+put_row(struct load *load, const struct ocf_value *values, struct error *err)
+{
+	for (size_t i = 0; i < load->field_count; i++) {
+		const struct table_column *column = load->columns[i];
+
+		if (i > 0)
+			buffer_put_u8(&load->out, '\t');
+		if ((column->carrier == CARRIER_RECODED ?
+		    put_recoded(column, &values[i], &load->out, err) :
+		    load_put_value(column, &values[i], &load->out, err)) != 0)
+			return -1;
+	}
+	buffer_put_u8(&load->out, '\n');
+	return 0;
+}
+
+/* ---- what the library asks for */
+
+static int
+more_rows(struct load *load)
+{
+	const struct ocf_value *values;
+	const uint8_t *row;
+	size_t len;
+	int rc = 1;
+
+	buffer_clear(&load->out);
+	load->sent = 0;
+	while (load->out.len < SEND_SIZE && !load->ended) {
+		rc = ocf_next(load->file, &values, &row, &len, &load->err);
+		if (rc < 0)
+			return -1;
+		if (rc == 0) {
+			load->ended = true;
+			break;
+		}
+		row_sum_add(&load->sum, row, len);
+		if (put_row(load, values, &load->err) != 0) {
+			error_prefix(&load->err, "row %llu: ",
+			    (unsigned long long)load->sum.rows);
+			return -1;
+		}
+		if (load->sum.rows % CHECK_ROWS == 0 &&
+		    progress_check(load->progress, &load->err) != 0)
+			return -1;
+	}
+	atomic_store(&load->progress->bytes, ocf_bytes(load->file));
+	return 0;
+}
+
+static int
+infile_init(void **ret, const char *name, void *arg)
+{
+	(void)name;
+	*ret = arg;
+	return 0;
+}
+
+static int
+infile_read(void *arg, char *buf, unsigned int len)
+{
+	struct load *load = arg;
+	size_t n;
+
+	if (load->err.code != ERROR_NONE)
+		return -1;
+	if (load->sent == load->out.len && (load->ended || more_rows(load) != 0))
+		return load->ended ? 0 : -1;
+	n = load->out.len - load->sent;
+	if (n > len)
+		n = len;
+	memcpy(buf, load->out.data + load->sent, n);
+	load->sent += n;
+	return (int)n;
+}
+
+static void
+infile_end(void *arg)
+{
+	(void)arg;
+}
+
+static int
+infile_error(void *arg, char *message, unsigned int len)
+{
+	struct load *load = arg;
+
+	snprintf(message, len, "%s", load->err.message);
+	return CR_UNKNOWN_ERROR;
+}
+
+static int
+refuse_init(void **ret, const char *name, void *arg)
+{
+	(void)name;
+	(void)arg;
+	*ret = NULL;
+	return 1;
+}
+
+static int
+refuse_error(void *arg, char *message, unsigned int len)
+{
+	(void)arg;
+	snprintf(message, len, "no file was offered");
+	return CR_UNKNOWN_ERROR;
+}
+
+/* ---- the statement */
+
+static const struct table_column *
+find_column(const struct table *table, const struct ocf_field *field)
+{
+	const char *name = field->column != NULL ? field->column : field->name;
+
+	for (size_t i = 0; i < table->column_count; i++)
+		if (strcmp(table->columns[i].name, name) == 0)
+			return &table->columns[i];
+	for (size_t i = 0; i < table->column_count; i++)
+		if (strcasecmp(table->columns[i].name, name) == 0)
+			return &table->columns[i];
+	return NULL;
+}
+
+static int
+match_columns(struct load *load, const struct table *table, struct error *err)
+{
+	const struct ocf_schema *schema = ocf_schema(load->file);
+
+	load->field_count = schema->field_count;
+	load->columns = mem_calloc(schema->field_count, sizeof(*load->columns));
+	if (schema->field_count == 0)
+		return error_set(err, ERROR_BAD_REQUEST, "the file has no fields");
+	for (size_t i = 0; i < schema->field_count; i++) {
+		load->columns[i] = find_column(table, &schema->fields[i]);
+		for (size_t k = 0; k < i; k++)
+			if (load->columns[i] != NULL && load->columns[k] == load->columns[i])
+				return error_set(err, ERROR_BAD_REQUEST,
+				    "two fields of the file are for column '%.100s'",
+				    load->columns[i]->name);
+		if (load->columns[i] != NULL)
+			continue;
+		error_set(err, ERROR_BAD_REQUEST, "table '%.100s' has no column for field '%.100s'",
+		    table->name, schema->fields[i].name);
+		return error_hint(err, "it must have a column of that name that is not generated");
+	}
+	return 0;
+}
+
+/* A column, or variables whose expression sets it. */
+static void
+put_target(const struct table_column *column, size_t i, bool with_sets, struct buffer *fields,
+    struct buffer *sets)
+{
+	const char *comma = sets->len > 0 ? "," : " SET ";
+
+	switch (column->carrier) {
+	case CARRIER_PLAIN:
+		/* As bytes, 16 characters would be taken for an address of 16 bytes. */
+		buffer_printf(fields, "@v%zu", i);
+		buffer_put_text(sets, comma);
+		mariadb_put_name(sets, column->name);
+		buffer_printf(sets, " = CONVERT(@v%zu USING utf8mb4)", i);
+		break;
+	case CARRIER_NUMBER_OF:
+		buffer_printf(fields, "@v%zu", i);
+		buffer_put_text(sets, comma);
+		mariadb_put_name(sets, column->name);
+		buffer_printf(sets, " = CAST(@v%zu AS UNSIGNED)", i);
+		break;
+	case CARRIER_RECODED:
+		buffer_printf(fields, "@v%zu,@w%zu", i, i);
+		buffer_put_text(sets, comma);
+		mariadb_put_name(sets, column->name);
+		/* Both as the column's own bytes, which it takes as they are. */
+		buffer_printf(sets, " = IF(@w%zu IS NULL, CAST(CONVERT(CONVERT(@v%zu USING utf8mb4)"
+		    " USING %s) AS BINARY), @w%zu)", i, i, column->charset, i);
+		break;
+	default:
+		if (!column->is_auto_increment || !with_sets) {
+			mariadb_put_name(fields, column->name);
+			break;
+		}
+		/* Where other columns are SET, a 0 is only kept if this one is, too. */
+		buffer_printf(fields, "@v%zu", i);
+		buffer_put_text(sets, comma);
+		mariadb_put_name(sets, column->name);
+		buffer_printf(sets, " = @v%zu", i);
+	}
+}
+
+static bool
+needs_set(const struct table_column *column)
+{
+	return column->carrier == CARRIER_PLAIN || column->carrier == CARRIER_NUMBER_OF ||
+	    column->carrier == CARRIER_RECODED;
+}
+
+static void
+put_statement(const struct load *load, const struct table *table, struct buffer *sql)
+{
+	struct buffer fields = BUFFER_INIT, sets = BUFFER_INIT;
+	bool with_sets = false;
+
+	for (size_t i = 0; i < load->field_count; i++)
+		with_sets = with_sets || needs_set(load->columns[i]);
+	for (size_t i = 0; i < load->field_count; i++) {
+		if (i > 0)
+			buffer_put_u8(&fields, ',');
+		put_target(load->columns[i], i, with_sets, &fields, &sets);
+	}
+	buffer_put_text(sql, "LOAD DATA LOCAL INFILE 'holdfast' INTO TABLE ");
+	mariadb_put_name(sql, table->database);
+	buffer_put_u8(sql, '.');
+	mariadb_put_name(sql, table->name);
+	buffer_put_text(sql, " CHARACTER SET binary FIELDS TERMINATED BY '\\t' ENCLOSED BY ''"
+	    " ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' (");
+	buffer_put(sql, fields.data, fields.len);
+	buffer_put_u8(sql, ')');
+	buffer_put(sql, sets.data, sets.len);
+	buffer_done(&fields);
+	buffer_done(&sets);
+}
+
+/* With LOCAL what a column does not take is a warning only: the first of them is the reason. */
+static int
+check_warnings(struct mariadb *db, const struct table *table, struct error *err)
+{
+	struct mariadb_result *result = NULL;
+	int rc;
+
+	if (mysql_warning_count(mariadb_handle(db)) == 0)
+		return 0;
+	if (mariadb_select(db, "SHOW WARNINGS LIMIT 1", NULL, 0, &result, err) != 0)
+		return -1;
+	rc = mariadb_next(result, err);
+	if (rc == 1) {
+		const char *text = mariadb_get(result, 2, NULL);
+		char *printable = text_printable(text, strlen(text));
+
+		error_set(err, ERROR_BAD_REQUEST, "table '%.100s' does not take the file: %.300s",
+		    table->name, printable);
+		free(printable);
+		rc = -1;
+	}
+	mariadb_result_free(result);
+	return rc;
+}
+
+static int
+run_statement(struct load *load, struct mariadb *db, const char *sql, struct error *err)
+{
+	MYSQL *handle = mariadb_handle(db);
+	int rc;
+
+	mysql_set_local_infile_handler(handle, infile_init, infile_read, infile_end, infile_error,
+	    load);
+	rc = mysql_real_query(handle, sql, strlen(sql));
+	/* Nothing of ours may be asked for afterwards. */
+	mysql_set_local_infile_handler(handle, refuse_init, infile_read, infile_end, refuse_error,
+	    NULL);
+	/* What was wrong on our side counts: the server only saw the data end. */
+	if (load->err.code != ERROR_NONE) {
+		*err = load->err;
+		return -1;
+	}
+	if (rc == 0)
+		return 0;
+	mariadb_error(db, "load rows", err);
+	if (err->sys == ER_LOAD_INFILE_CAPABILITY_DISABLED || err->sys == ER_NOT_ALLOWED_COMMAND)
+		error_hint(err, "set local_infile = 1 at the server");
+	return -1;
+}
+
+int
+load_rows(struct mariadb *db, const struct table *table, struct ocf *file, bool exact,
+    struct progress *progress, struct row_sum *ret_sum, struct error *err)
+{
+	struct load load = { .file = file, .progress = progress, .err = ERROR_INIT };
+	struct buffer sql = BUFFER_INIT;
+	int rc = match_columns(&load, table, err);
+
+	if (rc == 0) {
+		put_statement(&load, table, &sql);
+		rc = run_statement(&load, db, buffer_text(&sql), err);
+	}
+	if (rc == 0 && !exact)
+		rc = check_warnings(db, table, err);
+	*ret_sum = load.sum;
+	free(load.columns);
+	buffer_done(&load.out);
+	buffer_done(&sql);
+	return rc;
+}

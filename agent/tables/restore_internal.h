@@ -1,0 +1,58 @@
+/*
+ * The parts of a table's restore: restore.c (what is done, in which order), source.c (the file),
+ * swap.c (the shadow table and how it takes the table's place).
+ */
+#ifndef HOLDFAST_AGENT_TABLES_RESTORE_INTERNAL_H
+#define HOLDFAST_AGENT_TABLES_RESTORE_INTERNAL_H
+
+#include "agent/repository/content.h"
+#include "agent/tables/ddl.h"
+#include "agent/tables/ocf.h"
+#include "agent/tables/restore.h"
+#include "agent/tables/table.h"
+
+/* The file, from a snapshot or the exchange storage. */
+struct table_source {
+	struct content *content;
+	const uint8_t *data; /* lent by the content, not taken yet */
+	size_t len;
+	int fd;
+	char snapshot[SNAPSHOT_ID_TEXT_SIZE]; /* "" for the exchange storage */
+	uint64_t size;
+	struct ocf *file;
+};
+
+int source_open(struct repository *repo, const struct tables_restore_options *options,
+    struct table_source *ret, struct error *err);
+void source_close(struct table_source *source);
+
+#define SHADOW_NAME_SIZE 40
+
+/* One table that is being put in another's place. */
+struct swap {
+	struct mariadb *db;
+	const char *database, *target;
+	char shadow[SHADOW_NAME_SIZE], old[SHADOW_NAME_SIZE];
+	bool is_sequence;
+	bool renamed;           /* the target has another name than the file's table */
+	struct ddl ddl;
+	struct table_trigger *triggers; /* lent */
+	size_t trigger_count;
+};
+
+void swap_init(struct swap *swap, struct mariadb *db, const char *database, const char *target);
+void swap_done(struct swap *swap);
+/* One restore of a table at a time; the lock goes with the connection. */
+int swap_lock(struct swap *swap, struct error *err);
+/* Clear up what an interrupted restore of this table left. */
+int swap_recover(struct swap *swap, struct error *err);
+/* Make the shadow, empty and without foreign keys: by the statement in ddl. */
+int swap_create(struct swap *swap, struct error *err);
+/* The shadow is filled: give it foreign keys and triggers, and put it in the target's place. */
+int swap_finish(struct swap *swap, struct error *err);
+/* The target stays; forget the shadow. */
+void swap_abandon(struct swap *swap);
+/* 1 if there is a table of this name, 0 if not, -1 error. */
+int swap_exists(struct swap *swap, const char *name, struct error *err);
+
+#endif

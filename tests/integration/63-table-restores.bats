@@ -1,0 +1,231 @@
+#!/usr/bin/env bats
+#
+# Tables come back exactly as they were: every type, with foreign keys and triggers; and an interrupted
+# restore, or a file that is not what it says, leaves the old table alone.
+
+bats_require_minimum_version 1.5.0
+load lib/agent
+load lib/mariadb
+
+setup_file() {
+	share_mariadb
+	share_agent
+	start_mariadb
+	sql "$(<"$HOLDFAST_TOP/tests/data/tables/every.sql")"
+	sql -D shop "
+		CREATE TABLE departments (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(40) NOT NULL, parent INT,
+			CONSTRAINT up FOREIGN KEY (parent) REFERENCES departments (id));
+		CREATE TABLE people (id INT PRIMARY KEY, dep INT NOT NULL, note VARCHAR(20) DEFAULT 'a, ) b',
+			CONSTRAINT works_in FOREIGN KEY (dep) REFERENCES departments (id) ON DELETE CASCADE);
+		CREATE TABLE seen (what VARCHAR(50));
+		CREATE TRIGGER note_it BEFORE INSERT ON departments FOR EACH ROW INSERT INTO seen VALUES (CONCAT('é ', NEW.name));
+		CREATE TRIGGER note_more AFTER INSERT ON departments FOR EACH ROW INSERT INTO seen VALUES ('more')"
+	sql -D shop "INSERT INTO departments VALUES (1, 'a', NULL), (2, 'b', 1); INSERT INTO people (id, dep) VALUES (1, 1), (2, 2); DELETE FROM seen"
+	mkdir "$AGENT_FOLDER/exchange"
+	{
+		mariadb_config database
+		printf 'name = shop\n[exchange]\nurl = file://%s\n' "$AGENT_FOLDER/exchange"
+	} | agent_config
+	start_agent
+	run -0 "$HOLDFASTD" --config "$AGENT_FOLDER/agent.conf" backup-table
+}
+
+teardown_file() {
+	end_agents
+	end_mariadb
+}
+
+setup() {
+	use_agent agent
+	use_mariadb
+	exchange=$AGENT_FOLDER/exchange/database
+}
+
+checksums() {
+	sql -D shop 'CHECKSUM TABLE every, plain, nokey, aria_t, part, empty_t EXTENDED'
+}
+
+@test "every type and kind of table comes back exactly" {
+	checksums >"$BATS_TEST_TMPDIR/before"
+	sql -D shop 'SELECT * FROM every; SELECT * FROM sq; SELECT * FROM hist; SHOW CREATE TABLE every; SHOW CREATE TABLE part' >"$BATS_TEST_TMPDIR/rows"
+	sql -D shop 'DELETE FROM every; DELETE FROM plain WHERE id % 3 = 0; DROP TABLE nokey; DELETE FROM aria_t; DELETE FROM part;
+		UPDATE hist SET b = 9; SELECT NEXTVAL(sq); DROP VIEW vw'
+	run -0 "$HOLDFASTD" --config "$AGENT_FOLDER/agent.conf" restore-table every plain nokey aria_t part empty_t hist sq vw
+	checksums | diff "$BATS_TEST_TMPDIR/before" -
+	sql -D shop 'SELECT * FROM every; SELECT * FROM sq; SELECT * FROM hist; SHOW CREATE TABLE every; SHOW CREATE TABLE part' | cmp "$BATS_TEST_TMPDIR/rows" -
+	[ "$(sql -D shop 'SELECT count(*) FROM vw')" -eq 9 ]
+	[ "$(sql -D shop 'SELECT inv FROM every WHERE id = 2')" -eq 3 ]
+	[ -z "$(sql -D shop "SHOW TABLES LIKE '\\_holdfast%'")" ]
+}
+
+@test "foreign keys, of the table and to it, and triggers survive" {
+	sql -D shop 'SHOW CREATE TABLE departments; SHOW CREATE TABLE people' >"$BATS_TEST_TMPDIR/before"
+	sql -D shop "SELECT TRIGGER_NAME, ACTION_TIMING, ACTION_STATEMENT, DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'shop'
+		ORDER BY 1" >"$BATS_TEST_TMPDIR/triggers"
+	sql -D shop "UPDATE departments SET name = 'changed'; DELETE FROM seen"
+	api POST /restore_backup/departments
+	assert_status 200
+	assert_json '.outcome == "ok" and .tables[0].verified and .tables[0].rows == 2'
+	[ "$(sql -D shop 'SELECT group_concat(name) FROM departments')" = a,b ]
+	sql -D shop 'SHOW CREATE TABLE departments; SHOW CREATE TABLE people' | diff "$BATS_TEST_TMPDIR/before" -
+	sql -D shop "SELECT TRIGGER_NAME, ACTION_TIMING, ACTION_STATEMENT, DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'shop'
+		ORDER BY 1" | diff "$BATS_TEST_TMPDIR/triggers" -
+	# They act, once each, and loading the rows did not set them off.
+	[ "$(sql -D shop 'SELECT count(*) FROM seen')" -eq 0 ]
+	sql -D shop "INSERT INTO departments VALUES (3, 'c', 1)"
+	[ "$(sql -D shop 'SELECT group_concat(what ORDER BY what) FROM seen')" = "é c,more" ]
+	run ! sql -D shop 'INSERT INTO people (id, dep) VALUES (9, 77)'
+	run ! sql -D shop "INSERT INTO departments VALUES (4, 'd', 77)"
+	sql -D shop 'DELETE FROM departments WHERE id = 2'
+	[ "$(sql -D shop 'SELECT count(*) FROM people')" -eq 1 ]
+	[ "$(log_rows '[.[] | select(.action == "RestoreTable" and .parameter == "departments" and .status == "SUCCESS")] | length')" -ge 1 ]
+}
+
+@test "a preview compares and changes nothing" {
+	sql -D shop 'DELETE FROM plain WHERE id = 5'
+	api POST '/restore_backup/plain?dry_run=true'
+	assert_status 200
+	assert_json '.tables[0] | .rows == 200000 and .present.rows == 199999 and .present.same_columns and (.same | not)'
+	[ "$(sql -D shop 'SELECT count(*) FROM plain')" -eq 199999 ]
+	sql -D shop "INSERT INTO plain SELECT 5, 'name 5', 5/7"
+	api POST '/restore_backup/plain?dry_run=true'
+	assert_json '.tables[0].same and .tables[0].checksum == .tables[0].present.checksum'
+}
+
+@test "another name, and rows added, all or none" {
+	api POST '/restore_backup/departments?as=copy%60s'
+	assert_status 200
+	assert_json '.notes[0].reason | test("triggers")'
+	[ "$(sql -D shop 'SELECT count(*) FROM `copy``s`')" -eq 2 ]
+	run ! sql -D shop "INSERT INTO \`copy\`\`s\` VALUES (9, 'x', 77)"
+	sql -D shop 'DROP TABLE `copy``s`'
+	api POST '/restore_backup/part?as=part2'
+	sql -D shop 'DELETE FROM part2 WHERE id = 1'
+	api POST '/restore_backup/part?as=part2&mode=append'
+	assert_problem 409 conflict "Duplicate"
+	[ "$(sql -D shop 'SELECT group_concat(id) FROM part2')" = 2 ]
+	sql -D shop 'DELETE FROM part2'
+	api POST '/restore_backup/part?as=part2&mode=append'
+	assert_status 200
+	[ "$(sql -D shop 'SELECT group_concat(id ORDER BY id) FROM part2')" = 1,2 ]
+	api POST '/restore_backup/part?as=nowhere&mode=append'
+	assert_problem 404 not-found
+	sql -D shop 'DROP TABLE part2'
+}
+
+@test "what does not fit is refused before anything changes" {
+	api POST /restore_backup/nowhere
+	assert_problem 404 not-found "nowhere"
+	api POST '/restore_backup/plain?mode=sideways'
+	assert_problem 400 bad-request
+	api POST '/restore_backup/plain?snapshot=ffffffff'
+	assert_status 404
+	api POST '/restore_backup/_holdfast_new_1'
+	assert_problem 400 bad-request
+	api POST '/restore_backup/plain?as=vw'
+	assert_problem 409 conflict "view"
+}
+
+@test "files of other programs are restored from the exchange storage" {
+	sql -D shop 'CREATE TABLE guests (id INT, name VARCHAR(20), w FLOAT, ok BOOLEAN)'
+	mkdir -p "$exchange/guests/backup"
+	# {"id": 42, "name": "Ada", "w": 1.5, "ok": true}, {null, null, null, false}: plain Avro by hand.
+	python3 - "$exchange/guests/backup/guests.avro" <<-'END' || skip "no python3 to write it"
+	import sys
+	def l(v):
+	    v = (v << 1) ^ (v >> 63); o = b''
+	    while v >= 128: o += bytes([v & 127 | 128]); v >>= 7
+	    return o + bytes([v])
+	def s(b): return l(len(b)) + b
+	schema = b'{"type":"record","name":"Root","fields":[{"name":"id","type":["null","int"]},{"name":"name","type":["null","string"]},{"name":"w","type":["null","float"]},{"name":"ok","type":"boolean"}]}'
+	rows = l(1) + l(42) + l(1) + s(b'Ada') + l(1) + b'\0\0\xc0\x3f' + b'\1' + l(0) * 3 + b'\0'
+	sync = b'0123456789abcdef'
+	open(sys.argv[1], 'wb').write(b'Obj\1' + l(2) + s(b'avro.schema') + s(schema) + s(b'avro.codec') + s(b'null') + l(0) + sync + l(2) + l(len(rows)) + rows + sync)
+	END
+	api POST '/restore_backup/guests?source=exchange'
+	assert_status 200
+	[ "$(sql -D shop 'SELECT * FROM guests ORDER BY id')" = $'NULL\tNULL\tNULL\t0\n42\tAda\t1.5\t1' ]
+	# A value that the column does not take is an error, and the table stays.
+	sql -D shop 'ALTER TABLE guests MODIFY name VARCHAR(2)' 2>/dev/null || sql -D shop "UPDATE guests SET name = 'A'; ALTER TABLE guests MODIFY name VARCHAR(2)"
+	api POST '/restore_backup/guests?source=exchange'
+	assert_problem 400 bad-request "name"
+	[ "$(sql -D shop 'SELECT name FROM guests WHERE id = 42')" = A ]
+	sql -D shop 'DROP TABLE guests'
+}
+
+@test "a file that is damaged, or was changed, leaves the table alone" {
+	file=$exchange/plain/backup/plain.avro
+	cp "$file" "$BATS_TEST_TMPDIR/whole"
+	before=$(sql -D shop 'CHECKSUM TABLE plain')
+	truncate -s -100000 "$file"
+	api POST '/restore_backup/plain?source=exchange'
+	assert_problem 500 corrupt "middle"
+	# A name that was changed, without anything else.
+	cp "$BATS_TEST_TMPDIR/whole" "$file"
+	offset=$(grep -abo 'name 777' "$file" | head -1 | cut -d: -f1)
+	printf 'N' | dd of="$file" bs=1 seek="$offset" conv=notrunc status=none
+	api POST '/restore_backup/plain?source=exchange'
+	assert_problem 500 corrupt "checksum"
+	cp "$BATS_TEST_TMPDIR/whole" "$file"
+	[ "$(sql -D shop 'CHECKSUM TABLE plain')" = "$before" ]
+	[ -z "$(sql -D shop "SHOW TABLES LIKE '\\_holdfast%'")" ]
+}
+
+@test "a server or an agent killed in the middle leaves the old table, and the next restore clears up" {
+	sql -D shop 'CREATE TABLE big (id INT PRIMARY KEY, t CHAR(200)); INSERT INTO big SELECT seq, MD5(seq) FROM seq_1_to_200000'
+	api POST /backup_table/big
+	sql -D shop 'UPDATE big SET t = 1 WHERE id = 1'
+	start_and_pause() {
+		api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"table": "big", "limits": {"download": 2000000}}}'
+		run_id=$(json .id)
+		wait_for loads
+		api POST "/v1/runs/$run_id/pause"
+	}
+	loads() {
+		api GET "/v1/runs/$run_id" && assert_json '.progress.phase == "load" and .progress.bytes > 100' >/dev/null
+	}
+	start_and_pause
+	kill_mariadb
+	api POST "/v1/runs/$run_id/continue"
+	wait_run "$run_id" failed
+	start_mariadb
+	[ "$(sql -D shop 'SELECT concat(count(*), t) FROM big WHERE id = 1')" = 11 ]
+	start_and_pause
+	stop_agent KILL
+	start_agent
+	[ "$(sql -D shop 'SELECT concat(count(*), t) FROM big WHERE id = 1')" = 11 ]
+	api GET "/v1/runs/$run_id"
+	assert_json '.outcome == "aborted"'
+	api POST /restore_backup/big
+	assert_status 200
+	[ "$(sql -D shop 'SELECT t = MD5(1) FROM big WHERE id = 1')" = 1 ]
+	[ -z "$(sql -D shop "SHOW TABLES LIKE '\\_holdfast%'")" ]
+}
+
+# shadow_of TABLE: the end of the names of its shadow, as seen while a restore waits for the table.
+shadow_of() {
+	sql "SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1"
+	api POST /v1/runs --json "{\"kind\": \"restore-table\", \"arguments\": {\"table\": \"$1\"}}"
+	wait_run "$(json .id)" ok
+	sql -D shop "SELECT DISTINCT substring_index(argument, '_holdfast_old_', -1) FROM mysql.general_log WHERE argument LIKE 'RENAME%_holdfast_old_%'" |
+		grep -oE '^[0-9a-f]{16}' | tail -1
+	sql 'SET GLOBAL general_log = 0'
+}
+
+@test "a swap that was cut off is taken back or finished by the next restore" {
+	# As after the RENAME: the old table under the name of ours, another in its place.
+	name=$(shadow_of departments)
+	sql -D shop "SET foreign_key_checks = 0; CREATE TABLE half LIKE departments; RENAME TABLE departments TO _holdfast_old_$name, half TO departments"
+	api POST /restore_backup/departments
+	assert_status 200
+	[ "$(sql -D shop 'SELECT count(*) FROM departments')" -eq 2 ]
+	sql -D shop 'SHOW CREATE TABLE people' | grep -q 'REFERENCES `departments`'
+	# As after the old table was dropped: others refer to a table that is gone.
+	sql -D shop "SET foreign_key_checks = 0; CREATE TABLE half LIKE departments; INSERT INTO half SELECT * FROM departments;
+		RENAME TABLE departments TO _holdfast_old_$name, half TO departments; DROP TABLE _holdfast_old_$name"
+	sql -D shop 'SHOW CREATE TABLE people' | grep -q "REFERENCES \`_holdfast_old_$name\`"
+	api POST /restore_backup/departments
+	assert_status 200
+	sql -D shop 'SHOW CREATE TABLE people' | grep -q 'REFERENCES `departments`'
+	[ -z "$(sql -D shop "SHOW TABLES LIKE '\\_holdfast%'")" ]
+}
