@@ -85,6 +85,7 @@ struct config {
 	uint64_t max_file_size; /* bytes; 0: no limit */
 	int64_t grace_s;
 	int64_t rewrite_percent;
+	uint64_t join_packs;    /* 0: never */
 	/* [keep]: of snapshots whose job says nothing else */
 	struct config_keep keep;
 	/* [job NAME] */

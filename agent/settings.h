@@ -25,6 +25,8 @@
 #define KEEP_MAX 1000000
 #define KEEP_WITHIN_MAX_S (INT64_C(100) * 366 * 86400)
 
+#define JOIN_PACKS_MAX 1000000
+
 /* clang-format off */
 #define SETTINGS(_) \
 	_("agent", "name", TEXT, name, "", 1, 255, "", \
@@ -145,6 +147,8 @@
 	    "how long prune keeps data that no snapshot needs before it is removed") \
 	_("repository", "rewrite_percent", INTEGER, rewrite_percent, "25", 1, 100, "", \
 	    "prune rewrites a pack when so many per cent of it are dead") \
+	_("repository", "join_packs", INTEGER, join_packs, "16", 0, JOIN_PACKS_MAX, "", \
+	    "prune joins packs that are small, once there are so many; 0: never") \
 	_("keep", "last", INTEGER, keep.last, "0", 0, KEEP_MAX, "", \
 	    "how many snapshots prune keeps, the newest ones; all [keep] 0: it keeps every one") \
 	_("keep", "hourly", INTEGER, keep.hourly, "0", 0, KEEP_MAX, "", \

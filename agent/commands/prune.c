@@ -16,6 +16,7 @@ const struct option_spec prune_options[] = {
 	{ "grace",        0, OPTION_VALUE, "DURATION",
 	  "remove data only after it was without use for so long" },
 	{ "rewrite-percent", 0, OPTION_VALUE, "N", "rewrite packs of which so much is dead" },
+	{ "join-packs",   0, OPTION_VALUE, "N", "join small packs, once so many; 0: never" },
 	LIMIT_OPTIONS,
 	{ "json",         0, OPTION_FLAG,  NULL, "print the result as JSON" },
 	{ .name = NULL }
@@ -77,7 +78,8 @@ print_forget(const struct run_result *result, double seconds)
 	(void)seconds;
 	print_snapshots(json_object_get(result->json, "snapshots"));
 	printf("%s%llu snapshots%s\n", dry_run ? "dry run: would have forgotten " : "forgot ",
-	    figure(result, "forgotten"), dry_run ? "" : "; their data is removed by holdfastd prune");
+	    figure(result, "forgotten"),
+	    dry_run ? "" : "; their data is removed by holdfastd prune");
 }
 
 static void
@@ -91,14 +93,15 @@ print_prune(const struct run_result *result, double seconds)
 	size_format(figure(result, "bytes_removed"), removed);
 	size_format(figure(result, "bytes_to_free"), freed);
 	if (dry_run)
-		printf("dry run: would have forgotten %llu snapshots, rewritten %llu packs, marked "
-		    "%llu (%s); this frees %s in the end\n", figure(result, "forgotten"),
-		    figure(result, "packs_rewritten"), figure(result, "packs_marked"), marked,
-		    freed);
+		printf("dry run: would have forgotten %llu snapshots, rewritten %llu packs, joined "
+		    "%llu, marked %llu (%s); this frees %s in the end\n",
+		    figure(result, "forgotten"), figure(result, "packs_rewritten"),
+		    figure(result, "packs_joined"), figure(result, "packs_marked"), marked, freed);
 	else
-		printf("forgot %llu snapshots, removed %llu packs (%s), rewrote %llu, marked %llu "
-		    "(%s) to be removed later; in %.1f s\n", figure(result, "forgotten"),
-		    figure(result, "packs_removed"), removed, figure(result, "packs_rewritten"),
+		printf("forgot %llu snapshots, removed %llu packs (%s), rewrote %llu, joined %llu, "
+		    "marked %llu (%s) to be removed later; in %.1f s\n",
+		    figure(result, "forgotten"), figure(result, "packs_removed"), removed,
+		    figure(result, "packs_rewritten"), figure(result, "packs_joined"),
 		    figure(result, "packs_marked"), marked, seconds);
 }
 
@@ -121,6 +124,9 @@ prune_by_rules(struct session *session, const char *only, struct error *err)
 	int rc = run_number_argument(
 	    session, "rewrite-percent", command.arguments, "rewrite_percent", err);
 
+	if (rc == 0)
+		rc = run_number_argument(
+		    session, "join-packs", command.arguments, "join_packs", err);
 	json_object_set_new(command.arguments, "keep", keep);
 	for (size_t i = 0; i < ARRAY_LEN(rules) && rc == 0; i++)
 		rc = run_number_argument(session, rules[i].option, keep, rules[i].name, err);

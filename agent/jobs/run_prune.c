@@ -30,6 +30,7 @@ const struct argument_spec prune_arguments[] = {
 	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
 	{ .name = "grace",           .type = ARGUMENT_DURATION, .max = 366LL * 86400 },
 	{ .name = "rewrite_percent", .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
+	{ .name = "join_packs",      .type = ARGUMENT_INTEGER, .min = 0, .max = JOIN_PACKS_MAX },
 	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
@@ -98,10 +99,11 @@ part_of(const json_t *arguments)
 static json_t *
 figures(const struct prune_result *done, bool dry_run)
 {
-	json_t *json = json_pack("{s:O*, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "snapshots",
+	json_t *json = json_pack("{s:O*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "snapshots",
 	    done->snapshots, "forgotten", (json_int_t)done->forgotten, "packs_marked",
 	    (json_int_t)done->packs_marked, "packs_removed", (json_int_t)done->packs_removed,
-	    "packs_rewritten", (json_int_t)done->packs_rewritten, "bytes_marked",
+	    "packs_rewritten", (json_int_t)done->packs_rewritten, "packs_joined",
+	    (json_int_t)done->packs_joined, "bytes_marked",
 	    (json_int_t)done->bytes_marked, "bytes_removed", (json_int_t)done->bytes_removed,
 	    "dry_run", dry_run);
 
@@ -127,6 +129,8 @@ prune_execute(const struct run_context *context, const json_t *arguments,
 		.grace_s = argument_duration(arguments, "grace", config->grace_s),
 		.rewrite_percent = (unsigned)argument_integer(
 		    arguments, "rewrite_percent", config->rewrite_percent),
+		.join_packs = (uint64_t)argument_integer(
+		    arguments, "join_packs", (int64_t)config->join_packs),
 	};
 	struct prune_result done = { .snapshots = NULL };
 	int rc;

@@ -50,7 +50,8 @@ struct run_start {
 	 *           "no_owner", "numeric_owner", "no_sync", "threads"}
 	 * check:   {"read_data": bool, "percent": 1..100}
 	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"},
-	 *           "job", "only": "forget|remove", "dry_run", "grace", "rewrite_percent"}
+	 *           "job", "only": "forget|remove", "dry_run", "grace", "rewrite_percent",
+	 *           "join_packs"}
 	 * import:  {"name", "format": "file|tar", "level", "threads", "verify"}, and an input
 	 * all:     {"limits": {"upload", "download", "read", "files", "nice", "io"}}
 	 * tables:  {"table": NAME | "tables": [..], "connections", "tags": [..], "level", "threads",

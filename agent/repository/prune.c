@@ -9,13 +9,23 @@
 #include "agent/repository/prune_internal.h"
 #include "agent/repository/scan.h"
 #include "agent/repository/sealed_json.h"
-#include "agent/repository/writer.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
 /* How long the deleting phase waits for backups to end before it is put off to the next prune. */
 #define EXCLUSIVE_WAIT_S 5
 #define SHARED_WAIT_S 60
+
+struct pack_list {
+	struct object_id *ids;
+	size_t count, cap;
+};
+
+/* By their numbers in repo->packs. */
+struct small_packs {
+	size_t *numbers;
+	size_t count, cap;
+};
 
 /* How much of each pack (by its number in repo->packs) is still needed, in plain bytes. */
 struct pack_use {
@@ -358,87 +368,6 @@ out:
 	return rc;
 }
 
-/* What is live in one pack, into new packs. */
-struct rewrite {
-	struct prune *prune;
-	struct object_id pack;
-};
-
-static int
-rewrite_pack(struct writer_worker *worker, const struct rewrite *rewrite, struct error *err)
-{
-	struct repository *repo = rewrite->prune->repo;
-	struct frame_coder *coder = frame_coder_new(0);
-	struct pack_directory *directory = NULL;
-	struct buffer plain = BUFFER_INIT;
-	int rc = repository_read_directory(repo, &rewrite->pack, &directory, err);
-
-	for (size_t f = 0; rc == 0 && f < directory->frame_count; f++) {
-		const struct pack_frame *frame = &directory->frames[f];
-		const uint8_t *p;
-
-		buffer_clear(&plain);
-		p = buffer_reserve(&plain, frame->plain_len);
-		rc = repository_read_frame(repo, coder, &rewrite->pack, frame->offset,
-		    frame->stored_len, plain.data, frame->plain_len, err);
-		for (size_t b = 0; rc == 0 && b < frame->blob_count; b++) {
-			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
-			struct blob_id id;
-			enum blob_kind kind;
-
-			if (blob_table_find(&rewrite->prune->scan.used, &blob->id, NULL) == 1) {
-				kind = blob_identify(repo->keys, p, blob->len, &blob->id);
-				if (kind == BLOB_KIND_COUNT)
-					rc = error_set(err, ERROR_CORRUPT,
-					    "a blob does not hold what its name says");
-				else
-					rc = writer_put(worker, kind, p, blob->len, &id, err);
-			}
-			p += blob->len;
-		}
-	}
-	pack_directory_free(directory);
-	frame_coder_free(coder);
-	buffer_done(&plain);
-	return rc;
-}
-
-static void
-rewrite_job(struct writer_worker *worker, void *arg)
-{
-	struct rewrite *rewrite = arg;
-	struct error err = ERROR_INIT;
-
-	if (rewrite_pack(worker, rewrite, &err) != 0)
-		writer_fail(writer_of(worker), &err);
-	free(rewrite);
-}
-
-/* Copy what is live out of marked packs.  They are marked already, so the writer stores it anew. */
-static int
-rewrite_phase(struct prune *prune, const struct object_id *packs, size_t count,
-    struct error *err)
-{
-	struct writer_options how = { .progress = prune->progress };
-	struct writer_totals totals;
-	struct writer *writer;
-
-	progress_phase(prune->progress, "rewrite");
-	if (writer_begin(prune->repo, &how, &writer, err) != 0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		struct rewrite *rewrite = MEM_NEW(struct rewrite);
-		struct error stop = ERROR_INIT;
-
-		if (progress_check(prune->progress, &stop) != 0)
-			writer_fail(writer, &stop);
-		rewrite->prune = prune;
-		rewrite->pack = packs[i];
-		writer_submit(writer, rewrite_job, rewrite);
-	}
-	return writer_finish(writer, &totals, err);
-}
-
 /* What a pack gives back once its dead blobs are gone; by their share, as nobody knows more
  * before it is rewritten. */
 static uint64_t
@@ -452,19 +381,56 @@ dead_bytes(const struct prune *prune, size_t pack)
 	return (uint64_t)((double)size * (double)(use->total - use->live) / (double)use->total);
 }
 
-/* The marking phase: packs without use, and those with so much dead that they are rewritten. */
-static int
-mark_phase(struct prune *prune, struct error *err)
+static void
+mark_one(struct prune *prune, struct pack_list *list, size_t pack)
 {
-	struct repository *repo = prune->repo;
-	struct object_id *dead = NULL, *partial = NULL;
-	size_t dead_count = 0, dead_cap = 0, partial_count = 0, partial_cap = 0;
-	int rc = -1;
+	MEM_GROW(list->ids, list->count, list->cap);
+	list->ids[list->count++] = prune->repo->packs[pack].id;
+	prune->result->packs_marked++;
+	prune->result->bytes_marked += prune->repo->packs[pack].size;
+	prune->result->bytes_to_free += dead_bytes(prune, pack);
+}
 
-	if (survey(prune, err) != 0)
-		return -1;
+static int
+compare_sizes(const void *a, const void *b, void *arg)
+{
+	const struct repository *repo = arg;
+	uint64_t one = repo->packs[*(const size_t *)a].size;
+	uint64_t other = repo->packs[*(const size_t *)b].size;
+
+	return one < other ? -1 : one > other;
+}
+
+/* Of the small packs of one kind, those that are stored again together. */
+static void
+join_small(struct prune *prune, const struct small_packs *small, struct pack_list *list)
+{
+	uint64_t *sizes = mem_calloc(small->count, sizeof(*sizes));
+	size_t count;
+
+	if (small->count > 0)
+		qsort_r(small->numbers, small->count, sizeof(*small->numbers), compare_sizes,
+		    prune->repo);
+	for (size_t i = 0; i < small->count; i++)
+		sizes[i] = prune->repo->packs[small->numbers[i]].size;
+	count = prune_count_to_join(sizes, small->count, prune->options->join_packs);
+	for (size_t i = 0; i < count; i++)
+		mark_one(prune, list, small->numbers[i]);
+	prune->result->packs_joined += count;
+	free(sizes);
+}
+
+/* Packs without use; and those that are to be rewritten, because much of them is dead or because
+ * there are many small ones. */
+static void
+choose_packs(struct prune *prune, struct pack_list *dead, struct pack_list *rewritten)
+{
+	const struct repository *repo = prune->repo;
+	struct small_packs small[PACK_KIND_COUNT] = { { .count = 0 } };
+
 	for (size_t p = 0; p < repo->pack_count; p++) {
 		const struct pack_use *use = &prune->use[p];
+		struct small_packs *kind = &small[repo->packs[p].kind];
 
 		if (use->marked && use->live == 0)
 			prune->result->bytes_to_free += repo->packs[p].size;
@@ -472,33 +438,46 @@ mark_phase(struct prune *prune, struct error *err)
 		if (use->marked || (repo->packs[p].bad && use->live > 0))
 			continue;
 		if (use->live == 0) {
-			MEM_GROW(dead, dead_count, dead_cap);
-			dead[dead_count++] = repo->packs[p].id;
+			mark_one(prune, dead, p);
 		} else if ((use->total - use->live) * 100 >=
 		    use->total * prune->options->rewrite_percent) {
-			MEM_GROW(partial, partial_count, partial_cap);
-			partial[partial_count++] = repo->packs[p].id;
+			mark_one(prune, rewritten, p);
 			prune->result->packs_rewritten++;
-		} else {
-			continue;
+		} else if (repo->packs[p].size < PRUNE_SMALL_PACK) {
+			MEM_GROW(kind->numbers, kind->count, kind->cap);
+			kind->numbers[kind->count++] = p;
 		}
-		prune->result->packs_marked++;
-		prune->result->bytes_marked += repo->packs[p].size;
-		prune->result->bytes_to_free += dead_bytes(prune, p);
 	}
-	rc = 0;
+	for (unsigned kind = 0; kind < PACK_KIND_COUNT; kind++) {
+		join_small(prune, &small[kind], rewritten);
+		free(small[kind].numbers);
+	}
+}
+
+/* The marking phase. */
+static int
+mark_phase(struct prune *prune, struct error *err)
+{
+	struct pack_list dead = { NULL, 0, 0 }, rewritten = { NULL, 0, 0 };
+	struct repository *repo = prune->repo;
+	int rc = 0;
+
+	if (survey(prune, err) != 0)
+		return -1;
+	choose_packs(prune, &dead, &rewritten);
 	if (prune->options->dry_run)
 		goto out;
-	if (dead_count > 0)
-		rc = mark_write(repo, dead, dead_count, err);
-	if (rc == 0 && partial_count > 0)
-		rc = mark_write(repo, partial, partial_count, err);
-	/* If interrupted here, marked packs hold live blobs; before they are removed that is seen. */
-	if (rc == 0 && partial_count > 0)
-		rc = rewrite_phase(prune, partial, partial_count, err);
+	if (dead.count > 0)
+		rc = mark_write(repo, dead.ids, dead.count, err);
+	if (rc == 0 && rewritten.count > 0)
+		rc = mark_write(repo, rewritten.ids, rewritten.count, err);
+	/* If interrupted here, marked packs hold live blobs; before they go that is seen. */
+	if (rc == 0 && rewritten.count > 0)
+		rc = prune_rewrite(repo, &prune->scan.used, rewritten.ids, rewritten.count,
+		    prune->progress, err);
 out:
-	free(dead);
-	free(partial);
+	free(dead.ids);
+	free(rewritten.ids);
 	return rc;
 }
 

@@ -48,17 +48,19 @@ struct prune_options {
 	bool dry_run;                /* say what would be done */
 	int64_t grace_s;             /* how long a marked pack, and trash, stays */
 	unsigned rewrite_percent;    /* rewrite a pack when so much of it is dead; 0: 25 */
+	uint64_t join_packs;         /* join small packs of a kind if there are so many; 0: never */
 };
 
 struct prune_result {
-	/* Array of {"id", "time", "host", "job", "sources", "keep": bool, "rule": origin of the rules
-	 * or null, "reasons": []}. */
+	/* Array of {"id", "time", "host", "job", "sources", "keep": bool, "rule": whose rule it
+	 * was or null, "reasons": []}. */
 	json_t *snapshots;
 	uint64_t forgotten;
-	uint64_t packs_marked, packs_removed, packs_rewritten;
+	uint64_t packs_marked, packs_removed;
+	uint64_t packs_rewritten, packs_joined; /* because much was dead; because they were small */
 	uint64_t bytes_marked, bytes_removed; /* stored bytes */
-	/* Of a dry run: what it frees in the end, once all grace periods are over. Packs are counted by
-	 * the share of them that is dead. */
+	/* Of a dry run: what it frees in the end, once all grace periods are over. Packs are
+	 * counted by the share of them that is dead. */
 	uint64_t bytes_to_free;
 };
 

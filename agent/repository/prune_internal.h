@@ -30,6 +30,19 @@ int mark_write(struct repository *repo, const struct object_id *packs, size_t co
     struct error *err);
 int mark_remove(struct repository *repo, const struct object_id *id, struct error *err);
 
+/* A pack that never came near its usual size. */
+#define PRUNE_SMALL_PACK (PACK_SIZE_TARGET / 4)
+
+/* Of packs with these sizes (ascending), how many, from the smallest on, are to be joined if there
+ * must be so many at least; 0: none, also if least is 0. */
+size_t prune_count_to_join(const uint64_t *sizes, size_t count, uint64_t least);
+
+/* Store the blobs of these packs that are used anew.  The packs are marked already, so that the
+ * writer does not rely on them. */
+struct progress;
+int prune_rewrite(struct repository *repo, const struct blob_table *used,
+    const struct object_id *packs, size_t count, struct progress *progress, struct error *err);
+
 /* Flag the packs that prune has marked, so that new backups do not rely on them. */
 int prune_load_marks(struct repository *repo, struct error *err);
 

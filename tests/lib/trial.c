@@ -214,6 +214,28 @@ trial_act_prune(const struct trial *t, struct fault_control *control, struct err
 }
 
 static int
+join(const struct trial *t, struct repository *repo, struct error *err)
+{
+	struct prune_options options = { .grace_s = 0, .rewrite_percent = 100, .join_packs = 2 };
+	struct prune_result result = { 0 };
+	struct progress progress;
+	int rc;
+
+	(void)t;
+	progress_init(&progress);
+	rc = prune_run(repo, &options, &progress, &result, err);
+	prune_result_done(&result);
+	progress_done(&progress);
+	return rc;
+}
+
+int
+trial_act_join(const struct trial *t, struct fault_control *control, struct error *err)
+{
+	return with_repository(t, control, join, err);
+}
+
+static int
 change_passphrase(const struct trial *t, struct repository *repo, struct error *err)
 {
 	return repository_change_passphrase(repo, t->other_passphrase, err);
@@ -421,6 +443,37 @@ trial_forget_one(const struct trial *t)
 
 	if (trial_act_forget(t, NULL, &err) != 0)
 		fail_msg("%s", err.message);
+}
+
+static void
+backup_path(const struct trial *t, const char *path)
+{
+	struct error err = ERROR_INIT;
+	struct repository *repo = test_repository_open(t->work, NULL, &err);
+	struct snapshot *snapshot = NULL;
+
+	if (repo == NULL || test_backup(repo, path, &snapshot, &err) != 0)
+		fail_msg("backup of '%s': %s", path, err.message);
+	snapshot_free(snapshot);
+	repository_close(repo);
+}
+
+void
+trial_in_pieces(const struct trial *t)
+{
+	char *command = mem_printf("rm -f '%s'/snapshots/*", t->work);
+
+	/* Files of about the same size; nothing but packs stays of their backups. */
+	for (unsigned i = 16; i < 20; i++) {
+		char *path = test_path(t->source, "a/b/file-%02u", i);
+
+		backup_path(t, path);
+		free(path);
+	}
+	assert_int_equal(system(command), 0);
+	for (unsigned i = 0; i < 2; i++)
+		trial_backup(t, t->work);
+	free(command);
 }
 
 char *

@@ -45,6 +45,8 @@ trial_fn trial_act_init;
 trial_fn trial_act_backup; /* of t->source */
 /* Twice, without a grace period: what the newest snapshot does not need is removed. */
 trial_fn trial_act_prune;
+/* Without a grace period, and nothing is forgotten: small packs are joined. */
+trial_fn trial_act_join;
 trial_fn trial_act_change_passphrase; /* to t->other_passphrase */
 trial_fn trial_act_repair_index;
 trial_fn trial_act_repair_snapshots;
@@ -57,6 +59,8 @@ trial_fn trial_act_recall; /* all that lies in the trash */
 void trial_many_index_files(const struct trial *t);
 /* At t->work: the pack with the first snapshot's data is gone. */
 void trial_lose_data(const struct trial *t);
+/* At t->work, which is empty: two snapshots of `source`, with data in small packs of one size. */
+void trial_in_pieces(const struct trial *t);
 /* At t->work: the oldest snapshot lies in the trash. */
 void trial_forget_one(const struct trial *t);
 /* A repository to begin with that one of these made from another one; its path, heap. */

@@ -16,6 +16,7 @@
 #include "agent/repository/check.h"
 #include "agent/repository/claim.h"
 #include "agent/repository/prune.h"
+#include "agent/repository/prune_internal.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
 #include "tests/lib/backup_fixture.h"
@@ -496,6 +497,198 @@ a_cancelled_prune_says_so_and_harms_nothing(void **state)
 	free(second);
 }
 
+#define HOURS 10
+
+/* As of hourly backups: each changes one file a little, and leaves two packs. */
+static void
+hourly_backups(const struct backup_fixture *f, struct backup_made made[HOURS])
+{
+	for (int i = 0; i < HOURS; i++) {
+		char text[40];
+
+		snprintf(text, sizeof(text), "the state of hour %d", i);
+		backup_put(f, "state", text);
+		backup_make_well(f, NULL, &made[i]);
+	}
+	assert_int_equal(count_packs(f), 2 * HOURS);
+}
+
+static void
+assert_hours_are_whole(const struct backup_fixture *f, struct backup_made made[HOURS])
+{
+	for (int i = 0; i < HOURS; i++) {
+		char text[40];
+
+		snprintf(text, sizeof(text), "the state of hour %d", i);
+		backup_assert_text(f, &made[i], "state", text);
+	}
+	assert_sound(f);
+}
+
+static void
+hours_done(struct backup_made made[HOURS])
+{
+	for (int i = 0; i < HOURS; i++)
+		backup_made_done(&made[i]);
+}
+
+static void
+assert_nothing_to_do(const struct backup_fixture *f, const struct prune_options *options)
+{
+	unsigned packs = count_packs(f);
+	struct prune_result result;
+
+	prune(f, options, &result);
+	assert_int_equal(result.packs_joined + result.packs_rewritten + result.packs_marked +
+	    result.packs_removed, 0);
+	prune_result_done(&result);
+	assert_int_equal(count_packs(f), packs);
+}
+
+static void
+many_small_packs_become_one_of_each_kind_and_no_byte_is_lost(void **state)
+{
+	struct prune_options options = { .grace_s = 0, .join_packs = 8 };
+	struct prune_options dry = { .grace_s = 0, .join_packs = 8, .dry_run = true };
+	struct backup_fixture *f = *state;
+	struct backup_made made[HOURS], more;
+	struct prune_result result;
+
+	hourly_backups(f, made);
+	prune(f, &dry, &result);
+	assert_int_equal(result.packs_joined, 2 * HOURS);
+	assert_int_equal(result.bytes_to_free, 0);
+	prune_result_done(&result);
+	assert_int_equal(count_packs(f), 2 * HOURS);
+	prune(f, &options, &result);
+	assert_int_equal(result.packs_joined, 2 * HOURS);
+	assert_int_equal(result.packs_rewritten, 0);
+	assert_int_equal(result.packs_removed, 2 * HOURS);
+	assert_int_equal(result.forgotten, 0);
+	prune_result_done(&result);
+	assert_int_equal(count_packs(f), PACK_KIND_COUNT);
+	assert_hours_are_whole(f, made);
+	/* Again does nothing, nor after some more backups, as long as they are few. */
+	assert_nothing_to_do(f, &options);
+	for (int i = 0; i < 3; i++) {
+		backup_put(f, "more", i == 0 ? "a" : i == 1 ? "b" : "c");
+		backup_make_well(f, NULL, &more);
+		backup_made_done(&more);
+		assert_nothing_to_do(f, &options);
+	}
+	assert_hours_are_whole(f, made);
+	hours_done(made);
+}
+
+static void
+small_packs_that_were_joined_stay_for_the_grace_period(void **state)
+{
+	struct prune_options options = { .grace_s = DAY_S, .join_packs = 8 };
+	struct backup_fixture *f = *state;
+	struct backup_made made[HOURS];
+	struct prune_result result;
+
+	hourly_backups(f, made);
+	prune(f, &options, &result);
+	assert_int_equal(result.packs_joined, 2 * HOURS);
+	assert_int_equal(result.packs_removed, 0);
+	prune_result_done(&result);
+	assert_int_equal(count_packs(f), 2 * HOURS + PACK_KIND_COUNT);
+	assert_hours_are_whole(f, made);
+	assert_nothing_to_do(f, &options);
+	hook_clock_ahead(3600 + DAY_S + 60);
+	prune(f, &options, &result);
+	assert_int_equal(result.packs_removed, 2 * HOURS);
+	assert_int_equal(result.packs_joined, 0);
+	prune_result_done(&result);
+	assert_hours_are_whole(f, made);
+	assert_nothing_to_do(f, &options);
+	hours_done(made);
+}
+
+static void
+few_small_packs_are_left_alone(void **state)
+{
+	struct prune_options few = { .grace_s = 0, .join_packs = HOURS + 1 };
+	struct prune_options never = { .grace_s = 0, .join_packs = 0 };
+	struct backup_fixture *f = *state;
+	struct backup_made made[HOURS];
+
+	hourly_backups(f, made);
+	assert_nothing_to_do(f, &few);
+	assert_nothing_to_do(f, &never);
+	hours_done(made);
+}
+
+static void
+one_that_outweighs_all_smaller_ones_is_not_joined(void **state)
+{
+	static const struct {
+		uint64_t sizes[6];
+		size_t count;
+		uint64_t least;
+		size_t joined;
+	} cases[] = {
+		{ { 0 }, 0, 2, 0 },
+		{ { 5 }, 1, 1, 0 }, /* of one there is nothing to join */
+		{ { 5, 5 }, 2, 2, 2 },
+		{ { 5, 6 }, 2, 2, 0 },
+		{ { 1, 1, 1, 1, 1, 1 }, 6, 6, 6 },
+		{ { 1, 1, 1, 1, 1, 1 }, 6, 7, 0 },
+		{ { 1, 1, 1, 1, 1, 1 }, 6, 0, 0 },
+		{ { 1, 1, 1, 1, 4, 8 }, 6, 6, 6 },
+		{ { 1, 1, 1, 1, 4, 9 }, 6, 2, 5 },
+		{ { 1, 1, 1, 1, 5, 10 }, 6, 2, 4 },
+		{ { 1, 1, 1, 1, 5, 10 }, 6, 5, 0 },
+		{ { 1, 2, 4, 8, 16, 32 }, 6, 2, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(prune_count_to_join(cases[i].sizes, cases[i].count,
+		    cases[i].least), cases[i].joined);
+}
+
+/* Backups of one unit each for years, and a prune after each: how often a byte is written. */
+static void
+joining_does_not_write_the_same_again_and_again(void **state)
+{
+	enum { BACKUPS = 5000, LEAST = 16 };
+	uint64_t packs[BACKUPS], written = 0;
+	size_t count = 0, most = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < BACKUPS; i++) {
+		size_t joined;
+
+		memmove(packs + 1, packs, count++ * sizeof(*packs));
+		packs[0] = 1;
+		for (unsigned again = 0; again < 2; again++) {
+			uint64_t sum = 0;
+			size_t at = 0;
+
+			joined = prune_count_to_join(packs, count, LEAST);
+			assert_true(again == 0 || joined == 0);
+			if (joined == 0)
+				continue;
+			for (size_t k = 0; k < joined; k++)
+				sum += packs[k];
+			written += sum;
+			count -= joined;
+			memmove(packs, packs + joined, count * sizeof(*packs));
+			while (at < count && packs[at] < sum)
+				at++;
+			memmove(packs + at + 1, packs + at, (count++ - at) * sizeof(*packs));
+			packs[at] = sum;
+		}
+		if (count > most)
+			most = count;
+	}
+	/* Logarithms of 5,000: neither many packs nor much work. */
+	assert_in_range(most, 1, LEAST + 13);
+	assert_in_range(written, BACKUPS / 2, BACKUPS * 13);
+}
+
 int
 main(void)
 {
@@ -514,6 +707,11 @@ main(void)
 		CASE(beside_a_running_backup_nothing_is_removed),
 		CASE(damage_ends_a_prune_before_anything_goes),
 		CASE(a_cancelled_prune_says_so_and_harms_nothing),
+		CASE(many_small_packs_become_one_of_each_kind_and_no_byte_is_lost),
+		CASE(small_packs_that_were_joined_stay_for_the_grace_period),
+		CASE(few_small_packs_are_left_alone),
+		cmocka_unit_test(one_that_outweighs_all_smaller_ones_is_not_joined),
+		cmocka_unit_test(joining_does_not_write_the_same_again_and_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
