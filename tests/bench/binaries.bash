@@ -3,12 +3,12 @@
 # First backup of large binaries: the programs and libraries of this machine, each content once, the
 # largest first, up to 1.5 GB.
 
-BINARIES_BYTES=1500000000
+BINARIES_BYTES=${BINARIES_BYTES:-1500000000}
 
 # Paths of ELF files of at least 64 KiB, by falling size: "size path".
 list_binaries() {
 	local size path magic
-	find /usr /opt -xdev -type f -size +64k -printf '%s %p\n' 2>/dev/null | sort -rn |
+	find /usr/bin /usr/sbin /usr/lib /usr/libexec -xdev -type f -size +64k -printf '%s %p\n' 2>/dev/null | sort -rn |
 		while read -r size path; do
 			IFS= read -r -N 4 magic <"$path" 2>/dev/null || continue
 			[[ $magic != $'\x7fELF' ]] || printf '%s %s\n' "$size" "$path"

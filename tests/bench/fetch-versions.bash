@@ -6,7 +6,7 @@
 #
 # It is Debian's source package "linux": the newest ten upstream releases of a series that the
 # mirrors hold for the suites this machine is set up for (what a mirror lists but has not is passed
-# over), whole folders of each (below), about 20,000 files and 300 MB a release.  The kernel, because
+# over), whole folders of each (below), about 12,000 files and 170 MB a release.  The kernel, because
 # no other source package has as many releases on the mirrors at one time.  1.4 GB to fetch, some
 # minutes; apt checks the signatures.  The machine's own lists of packages are left alone.
 set -euo pipefail
@@ -55,6 +55,7 @@ while ((have < count)) && read -r version; do
 		{ rm -f ./* && continue; }
 	mkdir "$work/releases/${version%-*}"
 	tar -xaf ./*.orig.tar.* -C "$work/releases/${version%-*}" --strip-components 1 --wildcards \
+		--no-wildcards-match-slash \
 		"${parts[@]/#/*\/}"
 	rm -f ./*
 	have=$((have + 1))
