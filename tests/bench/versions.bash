@@ -45,7 +45,7 @@ measure_versions() {
 	add_row "read for the first" MB versions.first.read
 	add_row "backup of each further one" s versions.next
 	add_row "read for each further one" MB versions.next.read
-	add_remark "A further release changes files of $(format_value "$((changed / (n - 1)))" MB (mean)."
+	add_remark "A further release changes files of $(format_value $((changed / (n - 1))) MB) (mean)."
 	measure_size
 	add_aim "backup of a further release / restic" 0.5 versions.next/holdfast versions.next/restic
 	rm -rf "$work/versions"
