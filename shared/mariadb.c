@@ -306,8 +306,14 @@ mariadb_version(struct mariadb *db)
 void
 mariadb_interrupt(struct mariadb *db)
 {
-	if (db->socket >= 0)
-		shutdown(db->socket, SHUT_RDWR);
+	struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+	if (db->socket < 0)
+		return;
+	/* A server in the middle of a long answer is told by a reset, once the socket is closed; it
+	 * would else wait for a minute for somebody to read on. */
+	setsockopt(db->socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	shutdown(db->socket, SHUT_RDWR);
 }
 
 /* ---- statements */

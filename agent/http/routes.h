@@ -23,6 +23,15 @@
 	  "back a table of the database up; answers when it is stored") \
 	_(POST, "/restore_backup/{table}", ROLE_ADMIN, 0, "RestoreTable", http_restore_table, \
 	  "restore a table from a snapshot or the exchange storage") \
+	_(GET, "/hired_by_quarter/{year}", ROLE_READ, 0, "HiredByQuarter", http_hired_by_quarter, \
+	  "employees hired in each quarter of a year, by department and job") \
+	_(GET, "/departments_above_mean/{year}", ROLE_READ, 0, "DepartmentsAboveMean", \
+	  http_departments_above_mean, \
+	  "departments that hired more than the mean of all departments in a year") \
+	_(GET, "/v1/reports", ROLE_READ, 0, "", http_reports_list, \
+	  "the reports there are, with their parameters") \
+	_(GET, "/v1/reports/{name}", ROLE_READ, 0, "", http_report, \
+	  "a report as JSON, NDJSON, CSV or text") \
 	_(GET, "/v1/status", ROLE_READ, ROUTE_INLINE, "", http_status, \
 	  "name, version, repository, runs and free space of the agent") \
 	_(GET, "/v1/runs", ROLE_READ, 0, "", http_runs_list, \
