@@ -300,6 +300,35 @@ versions() {
 	[[ $output == *'at version 1'* ]]
 }
 
+@test "with TLS a server must prove who it is" {
+	own_folder
+	migration 0001_a.up.sql <<<'SELECT 1;'
+	cd "$BATS_TEST_TMPDIR"
+	for ca in good other; do
+		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$ca" -keyout "$ca.key" \
+			-out "$ca.pem" 2>/dev/null
+	done
+	openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr 2>/dev/null
+	openssl x509 -req -in server.csr -CA good.pem -CAkey good.key -CAcreateserial -days 2 \
+		-extfile <(echo subjectAltName=IP:127.0.0.1,DNS:localhost) -out server.pem 2>/dev/null
+	# A server without TLS is no server.
+	printf '[database]\ntls = yes\ntls_ca = %s\n' "$PWD/good.pem" >>holdfast.conf
+	EXPECT=1 migrate
+	[[ $output == *'TLS'* ]]
+	stop_mariadb
+	start_mariadb --ssl-cert="$PWD/server.pem" --ssl-key="$PWD/server.key"
+	migrate
+	[[ $output == *'at version 1'* ]]
+	sed -i 's/good.pem/other.pem/' holdfast.conf
+	EXPECT=1 migrate status
+	[[ $output == *'certificate'* ]]
+	# Whom the system trusts does not include us.
+	sed -i '/^tls_ca/d' holdfast.conf
+	EXPECT=1 migrate status
+	[[ $output == *'certificate'* ]]
+	stop_mariadb
+}
+
 @test "mariadbd is killed in the middle: the next try goes on" {
 	own_folder
 	migration 0001_k.up.sql <<-'END'

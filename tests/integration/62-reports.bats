@@ -168,7 +168,8 @@ report() {
 	assert_status 200
 	[ "$(wc -l <"$API_BODY")" -eq 2000001 ]
 	after=$(awk '/^VmHWM/ { print $2 }' "/proc/$(agent_pid)/status")
-	((after - before < 65536))
+	# AddressSanitizer keeps what is freed.
+	grep -qa __asan_init "$HOLDFASTD" || ((after - before < 65536))
 	head -c 100000 < <(curl -sS -H "Authorization: Bearer $(<"$STATE/token")" "$URL/v1/reports/large" 2>/dev/null) >/dev/null
 	nobody_reads() {
 		[ "$(sql "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%seq_1_to_2000000%'
