@@ -353,6 +353,20 @@ append_once(json_t *array, const char *text)
 		json_array_append_new(array, json_string(text));
 }
 
+/* What contradicts itself in the snapshot at hand: one damage for all paths with the same problem. */
+static size_t
+contradiction(struct check *check, const struct error *why)
+{
+	char name[64] = "snapshots/";
+	size_t last = check->damage_count - 1;
+
+	strncat(name, check->snapshot->id, sizeof(name) - strlen(name) - 1);
+	if (check->damage_count > 0 && strcmp(check->damages[last].object, name) == 0 &&
+	    strcmp(check->damages[last].problem, why->message) == 0)
+		return last;
+	return add_damage(check, name, why->message);
+}
+
 static int
 blob_problem(void *arg, const char *path, size_t len, const struct blob_id *id,
     const struct error *why, struct error *err)
@@ -364,7 +378,10 @@ blob_problem(void *arg, const char *path, size_t len, const struct blob_id *id,
 	char *shown;
 
 	(void)err;
-	if (blob_table_find(&check->bad_blobs, id, &at) == 1) {
+	if (id == NULL) {
+		/* No blob is to blame: others may need the same ones, and rightly so. */
+		number = contradiction(check, why);
+	} else if (blob_table_find(&check->bad_blobs, id, &at) == 1) {
 		number = at.frame;
 	} else {
 		char text[BLOB_ID_TEXT_SIZE], object[BLOB_ID_TEXT_SIZE + 8] = "blob ";

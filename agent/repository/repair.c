@@ -205,41 +205,13 @@ blob_unusable(void *arg, const struct blob_id *id, const struct blob_place *plac
 	return check_blob_unusable(&repair->check, id, place, why);
 }
 
-/* Whether every blob of a file's content can be used. */
-static int
-content_is_whole(struct repair *repair, const struct blob_id *ids, size_t count, unsigned depth,
-    struct error *err)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct repository *repo = repair->check.repo;
-		struct blob_place place;
-		struct blob_view view;
-		struct error why = ERROR_INIT;
-		int rc = repository_find_blob(repo, &ids[i], &place, err);
-
-		if (rc < 0)
-			return -1;
-		if (rc == 0 || check_blob_unusable(&repair->check, &ids[i], &place, &why) != 0)
-			return 0;
-		if (depth == 0)
-			continue;
-		if (repository_read_blob(repo, BLOB_LIST, &ids[i], &view, &why) != 0)
-			return 0;
-		rc = content_is_whole(repair, (const struct blob_id *)(const void *)view.data,
-		    view.len / BLOB_ID_SIZE, depth - 1, err);
-		blob_release(&view);
-		if (rc != 1)
-			return rc;
-	}
-	return 1;
-}
-
 /* One directory of the damaged snapshot and its copy. */
 struct copy_frame {
 	struct blob_id *parts;
 	size_t part_count, part;
 	struct entry *entries;
 	size_t count, next;
+	char *last; /* the name copied last; the next one must follow */
 	struct tree_dir *dir;
 };
 
@@ -263,6 +235,7 @@ copy_pop(struct copy_stack *stack)
 	struct copy_frame *frame = &stack->frames[--stack->depth];
 
 	tree_entries_free(frame->entries, frame->count);
+	free(frame->last);
 	free(frame->parts);
 	tree_dir_end(frame->dir);
 }
@@ -289,20 +262,28 @@ copy_enter_part(struct repair *repair, struct copy_frame *frame)
 	blob_release(&view);
 }
 
-static int
-copy_entry(struct repair *repair, struct copy_stack *stack, struct entry *entry,
-    struct error *err)
+/* Names hold no NUL, so texts compare as bytes do. */
+static bool
+follows(struct copy_frame *frame, const struct entry *entry)
 {
-	struct tree_dir *dir = stack->frames[stack->depth - 1].dir;
-	struct tree_slot *slot;
-	int whole = 1;
+	if (frame->last != NULL && strcmp(frame->last, entry->name) >= 0)
+		return false;
+	free(frame->last);
+	frame->last = mem_strdup(entry->name);
+	return true;
+}
 
-	if (entry->kind == ENTRY_FILE)
-		whole = content_is_whole(repair, entry->content, entry->content_count,
-		    entry->depth, err);
-	if (whole <= 0)
-		return whole; /* lost files are left out; the scan has named them */
-	slot = tree_dir_add(dir, entry->name, entry->name_len);
+static void
+copy_entry(struct repair *repair, struct copy_stack *stack, struct entry *entry)
+{
+	struct copy_frame *frame = &stack->frames[stack->depth - 1];
+	struct tree_slot *slot;
+
+	/* Lost files, and names that are there already, are left out; the scan has named them. */
+	if ((entry->kind == ENTRY_FILE && !scan_is_whole(&repair->scan, entry)) ||
+	    !follows(frame, entry))
+		return;
+	slot = tree_dir_add(frame->dir, entry->name, entry->name_len);
 	entry_done(&slot->entry);
 	entry_copy(&slot->entry, entry);
 	repair->files += entry->kind == ENTRY_FILE;
@@ -310,7 +291,7 @@ copy_entry(struct repair *repair, struct copy_stack *stack, struct entry *entry,
 	if (entry->kind != ENTRY_DIRECTORY) {
 		repair->others += entry->kind != ENTRY_FILE;
 		tree_slot_finish(slot, true);
-		return 0;
+		return;
 	}
 	repair->directories++;
 	free(slot->entry.content);
@@ -318,7 +299,6 @@ copy_entry(struct repair *repair, struct copy_stack *stack, struct entry *entry,
 	slot->entry.content_count = 0;
 	copy_push(stack, entry->content, entry->content_count,
 	    tree_dir_begin(repair->writer, slot));
-	return 0;
 }
 
 /* All that is left of a tree, as a new tree. */
@@ -338,7 +318,7 @@ copy_tree(struct repair *repair, const struct snapshot *snapshot, struct tree_ro
 		if (rc != 0)
 			break;
 		if (frame->next < frame->count)
-			rc = copy_entry(repair, &stack, &frame->entries[frame->next++], err);
+			copy_entry(repair, &stack, &frame->entries[frame->next++]);
 		else if (frame->part < frame->part_count)
 			copy_enter_part(repair, frame);
 		else

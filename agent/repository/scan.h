@@ -10,6 +10,7 @@
 
 #include "agent/repository/repository_internal.h"
 #include "agent/repository/snapshot.h"
+#include "agent/repository/tree.h"
 #include "shared/progress.h"
 
 struct scan {
@@ -18,8 +19,9 @@ struct scan {
 	struct blob_table used;   /* all blobs reached; trees only once they are whole */
 	uint64_t trees;
 	/*
-	 * A blob that is missing or damaged, and the path (bytes) that needs it.  Returns 0 to go
-	 * on, -1 to end the scan with err.
+	 * A blob that is missing or damaged, and the path (bytes) that needs it; without id, the
+	 * path itself contradicts what it consists of.  Returns 0 to go on, -1 to end the scan
+	 * with err.
 	 */
 	int (*problem)(void *arg, const char *path, size_t len, const struct blob_id *id,
 	    const struct error *why, struct error *err);
@@ -33,5 +35,7 @@ struct scan {
 void scan_init(struct scan *scan, struct repository *repo, struct progress *progress);
 void scan_done(struct scan *scan);
 int scan_snapshot(struct scan *scan, const struct snapshot *snapshot, struct error *err);
+/* Whether a file of a snapshot that was scanned has all its data, and no more. */
+bool scan_is_whole(const struct scan *scan, const struct entry *entry);
 
 #endif

@@ -14,7 +14,11 @@ struct tree_cursor {
 	size_t next_part; /* to be read when the entries are used up */
 	struct entry *entries;
 	size_t count, next;
+	char *last; /* the last name of the part before, when they are read in order; or NULL */
+	size_t last_len;
 };
+
+static int compare_name(const struct entry *entry, const char *name, size_t len);
 
 static int
 read_part(struct repository *repo, const struct blob_id *part, struct entry **ret,
@@ -58,6 +62,7 @@ tree_close(struct tree_cursor *cursor)
 	if (cursor == NULL)
 		return;
 	drop_entries(cursor);
+	free(cursor->last);
 	free(cursor->parts);
 	free(cursor);
 }
@@ -70,15 +75,38 @@ load_part(struct tree_cursor *cursor, size_t part, struct error *err)
 	return read_part(cursor->repo, &cursor->parts[part], &cursor->entries, &cursor->count, err);
 }
 
+/* The part behind the one at hand, whose names must follow: of two entries of one name, one could
+ * lead what lies below the other elsewhere. */
+static int
+follow(struct tree_cursor *cursor, struct error *err)
+{
+	if (load_part(cursor, cursor->next_part, err) != 0)
+		return -1;
+	if (cursor->last != NULL && cursor->count > 0 &&
+	    compare_name(&cursor->entries[0], cursor->last, cursor->last_len) <= 0)
+		return error_set(err, ERROR_CORRUPT, "tree: parts are not in order");
+	return 0;
+}
+
+static void
+keep_last(struct tree_cursor *cursor, const struct entry *entry)
+{
+	free(cursor->last);
+	cursor->last = mem_dup(entry->name, entry->name_len + 1);
+	cursor->last_len = entry->name_len;
+}
+
 int
 tree_next(struct tree_cursor *cursor, const struct entry **ret, struct error *err)
 {
 	while (cursor->next == cursor->count) {
 		if (cursor->next_part == cursor->part_count)
 			return 0;
-		if (load_part(cursor, cursor->next_part, err) != 0)
+		if (follow(cursor, err) != 0)
 			return -1;
 	}
+	if (cursor->next + 1 == cursor->count && cursor->next_part < cursor->part_count)
+		keep_last(cursor, &cursor->entries[cursor->next]);
 	*ret = &cursor->entries[cursor->next++];
 	return 1;
 }
@@ -110,6 +138,8 @@ tree_seek(struct tree_cursor *cursor, const char *name, size_t len, const struct
 	size_t low = 0, high = cursor->part_count;
 	int rc;
 
+	free(cursor->last);
+	cursor->last = NULL;
 	/* The last part whose first name is not after the one sought; it, or the start of the
 	 * part behind it, holds the answer. */
 	while (high - low > 1) {
