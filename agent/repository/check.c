@@ -6,6 +6,8 @@
 
 #include "agent/repository/check_internal.h"
 #include "agent/repository/keyfile.h"
+#include "agent/repository/sealed_json.h"
+#include "agent/repository/snapshot_internal.h"
 #include "agent/repository/parity_check.h"
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -504,6 +506,41 @@ check_keys(struct check *check, struct error *err)
 	return 0;
 }
 
+/* Small objects that nobody reads until they are needed.  Claims come and go; a damaged one claims
+ * nothing. */
+static int
+check_sealed(struct check *check, struct error *err)
+{
+	static const struct {
+		const char *folder;
+		enum seal_type type;
+	} folders[] = { { TRASH_FOLDER, SEAL_TRASH }, { "marks", SEAL_MARKS },
+		{ PIN_FOLDER, SEAL_PIN } };
+	struct repository *repo = check->repo;
+
+	for (size_t f = 0; f < ARRAY_LEN(folders); f++) {
+		struct object_names names;
+
+		if (object_names_read(repo->storage, folders[f].folder, &names, err) != 0)
+			return -1;
+		for (size_t i = 0; i < names.count; i++) {
+			struct error why = ERROR_INIT;
+			struct object_id id;
+			json_t *json = NULL;
+
+			if (sealed_json_name_parse(names.list[i], folders[f].folder, &id) != 0)
+				continue;
+			/* Gone meanwhile is fine. */
+			if (sealed_json_read(repo, folders[f].folder, folders[f].type, &id, &json,
+			    &why) != 0 && why.code != ERROR_NOT_FOUND)
+				add_damage(check, names.list[i], why.message);
+			json_decref(json);
+		}
+		object_names_done(&names);
+	}
+	return 0;
+}
+
 /* What lies among the parity and belongs to nothing, and what lacks parity that new packs get. */
 static int
 check_parity_folder(struct check *check, struct error *err)
@@ -543,7 +580,7 @@ check_find_bad(struct check *check, struct error *err)
 	if (repository_refresh(check->repo, err) != 0 ||
 	    repository_note_missing(check->repo, err) != 0 ||
 	    repository_load_index(check->repo, err) != 0 || check_keys(check, err) != 0 ||
-	    check_index(check, err) != 0 ||
+	    check_sealed(check, err) != 0 || check_index(check, err) != 0 ||
 	    object_names_read(check->repo->storage, "packs", &check->packs, err) != 0)
 		return -1;
 	check->result->blobs = check->repo->table.count;

@@ -16,6 +16,7 @@
 
 #include "agent/repository/check.h"
 #include "agent/repository/pack.h"
+#include "agent/repository/prune_internal.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -107,6 +108,23 @@ note_object(void *arg, const char *name, uint64_t size, struct error *err)
 	return 0;
 }
 
+/* One object of every kind: a pin, a mark, a snapshot in the trash. */
+static void
+make_every_kind(struct fixture *f, struct repository *repo)
+{
+	struct snapshot *forgotten = NULL;
+	struct error err = ERROR_INIT;
+	struct object_id nowhere;
+
+	object_id_random(&nowhere);
+	if (test_backup(repo, f->source, &forgotten, &err) != 0 ||
+	    snapshot_remove(repo, forgotten->id, &err) != 0 ||
+	    snapshot_pin(repo, f->snapshot->id, true, &err) != 0 ||
+	    mark_write(repo, &nowhere, 1, &err) != 0)
+		fail_msg("%s", err.message);
+	snapshot_free(forgotten);
+}
+
 static int
 group_setup(void **state)
 {
@@ -125,6 +143,7 @@ group_setup(void **state)
 	if (repo == NULL || test_backup(repo, f->source, &f->snapshot, &err) != 0)
 		fail_msg("%s", err.message);
 	note_folder(f, repo, f->snapshot->roots, f->snapshot->root_count, "/");
+	make_every_kind(f, repo);
 	assert_int_equal(storage_list(repository_storage(repo), "", note_object, f, &err), 0);
 	repository_close(repo);
 	*state = f;
