@@ -10,6 +10,8 @@
 
 #define SNAPSHOT_FORMAT 1
 #define PREFIX_MIN 4
+/* The next one must still be a number of JSON. */
+#define SEQUENCE_MAX ((uint64_t)INT64_MAX - 1)
 
 static void
 free_texts(char **texts, size_t count)
@@ -240,6 +242,10 @@ snapshot_from_json(const json_t *json, struct snapshot **ret, struct error *err)
 		*(uint64_t *)(void *)((char *)snapshot + counters[i].offset) =
 		    (uint64_t)json_integer_value(value);
 	}
+	if (snapshot->sequence > SEQUENCE_MAX) {
+		error_set(err, ERROR_CORRUPT, "snapshot: no other can follow its 'sequence'");
+		goto fail;
+	}
 	snapshot->warn = outcome != NULL && strcmp(outcome, "warn") == 0;
 	*ret = snapshot;
 	return 0;
@@ -394,9 +400,17 @@ snapshot_publish(struct repository *repo, struct snapshot *snapshot, struct erro
 	if (snapshot_list(repo, &list, &count, NULL, NULL, err) != 0)
 		return -1;
 	snapshot->sequence = count > 0 ? list[count - 1]->sequence + 1 : 1;
+	/* A snapshot with such a number could not be read again. */
+	if (snapshot->sequence > SEQUENCE_MAX) {
+		error_set(err, ERROR_CORRUPT, "snapshot '%s' has the highest sequence there can be",
+		    list[count - 1]->id);
+		error_hint(err, "forget it; no backup can come after it");
+	}
 	for (size_t i = 0; i < count; i++)
 		snapshot_free(list[i]);
 	free(list);
+	if (snapshot->sequence > SEQUENCE_MAX)
+		return -1;
 	snapshot->id[0] = '\0';
 	json = snapshot_to_json(snapshot);
 	object_id_random(&id);
