@@ -76,6 +76,8 @@ restore_content_write(struct restore *r, const struct entry *entry, int fd, stru
 	size_t len;
 	int result = -1, more;
 
+	if (!entry->sparse && entry->size == 0 && entry->content_count > 0)
+		return error_set(err, ERROR_CORRUPT, "an empty file has stored content");
 	if (!entry->sparse && entry->size == 0)
 		return 0;
 	if (!entry->sparse && entry->depth == 0 && entry->content_count == 1)

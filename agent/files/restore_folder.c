@@ -253,6 +253,30 @@ restore_folder_settle(struct restore *r, struct restore_folder *folder)
 		restore_failed(r, folder, NULL, &err);
 }
 
+/*
+ * The parent's turn comes next.  From the root down it would be a long way to a deep one; from here
+ * it is one step, if that leads to what was the parent before.
+ */
+static void
+open_parent(struct restore *r, const struct restore_folder *folder)
+{
+	struct restore_folder *parent = folder->parent;
+	struct stat st;
+	int fd;
+
+	if (parent == NULL || parent->fd >= 0 || folder->fd < 0)
+		return;
+	fd = openat(folder->fd, "..", FOLDER_FLAGS);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) < 0 || st.st_dev != parent->device || st.st_ino != parent->inode) {
+		close(fd);
+		return;
+	}
+	parent->fd = fd;
+	idle_add(r, parent);
+}
+
 /* The last reference is gone: nobody else knows the folder any more. */
 static void
 folder_finish(struct restore *r, struct restore_folder *folder)
@@ -275,6 +299,7 @@ folder_finish(struct restore *r, struct restore_folder *folder)
 		restore_folder_unpin(r, folder);
 	}
 	pthread_mutex_lock(&r->folder_lock);
+	open_parent(r, folder);
 	idle_remove(r, folder);
 	pthread_mutex_unlock(&r->folder_lock);
 	if (folder->fd >= 0)

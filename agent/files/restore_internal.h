@@ -242,6 +242,7 @@ int restore_queue_start(struct restore *r, unsigned threads, restore_work_fn *wo
     struct error *err);
 /* Takes the batch over, with what its runs hold. */
 void restore_queue_put(struct restore *r, struct restore_batch *batch);
+void restore_queue_drain(struct restore *r);  /* waits until all batches are done */
 void restore_queue_finish(struct restore *r); /* waits for all and ends the threads */
 /* The item was dealt with; lets its memory go, but not its folder. */
 void restore_item_done(struct restore *r, struct restore_item *item);

@@ -73,6 +73,8 @@ queue_take(struct restore_thread *thread)
 
 	pthread_mutex_lock(&r->queue_lock);
 	thread->first = thread->last = NULL;
+	if (r->queue_first == NULL)
+		pthread_cond_signal(&r->queue_emptied);
 	while (r->queue_first == NULL && !r->queue_closed)
 		pthread_cond_wait(&r->queue_filled, &r->queue_lock);
 	if (r->queue_first != NULL) {
@@ -178,6 +180,24 @@ restore_queue_put(struct restore *r, struct restore_batch *batch)
 	r->queue_last = batch;
 	r->queue_count++;
 	pthread_cond_signal(&r->queue_filled);
+	pthread_mutex_unlock(&r->queue_lock);
+}
+
+static bool
+is_at_work(const struct restore *r)
+{
+	for (unsigned i = 0; i < r->thread_count; i++)
+		if (r->threads[i].first != NULL)
+			return true;
+	return r->queue_first != NULL;
+}
+
+void
+restore_queue_drain(struct restore *r)
+{
+	pthread_mutex_lock(&r->queue_lock);
+	while (is_at_work(r))
+		pthread_cond_wait(&r->queue_emptied, &r->queue_lock);
 	pthread_mutex_unlock(&r->queue_lock);
 }
 

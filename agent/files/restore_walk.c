@@ -11,6 +11,8 @@
 
 /* Folders that one batch keeps open and unnamed; a bound for descriptors. */
 #define BATCH_FOLDERS 16
+/* So many further names of files wait for their first ones to be written; a bound for memory. */
+#define LATER_MAX 65536
 
 /* One folder that the walk is in; holds a reference to it, and in the first pass keeps it
  * unpublished. */
@@ -99,6 +101,19 @@ link_group(struct restore *r, const struct entry *entry, bool *is_first)
 	return link;
 }
 
+/* Make the further names of files whose first ones are written. */
+static void
+link_later(struct restore *r)
+{
+	for (size_t i = 0; i < r->later_count; i++) {
+		if (!atomic_load(&r->stopped))
+			restore_item_link(r, &r->later[i]);
+		restore_folder_unref(r, r->later[i].folder);
+		restore_item_done(r, &r->later[i]);
+	}
+	r->later_count = 0;
+}
+
 static void
 walk_item(struct walk *walk, struct restore_folder *folder, const struct entry *entry,
     bool direct)
@@ -129,6 +144,11 @@ walk_item(struct walk *walk, struct restore_folder *folder, const struct entry *
 		restore_folder_ref(r, folder, false);
 		MEM_GROW(r->later, r->later_count, r->later_cap);
 		r->later[r->later_count++] = item;
+		if (r->later_count == LATER_MAX) {
+			batch_flush(walk);
+			restore_queue_drain(r);
+			link_later(r);
+		}
 	}
 }
 
@@ -355,13 +375,7 @@ restore_walk(struct restore *r, const struct snapshot *snapshot,
 	batch_flush(&walk);
 	if (!r->options->dry_run)
 		restore_queue_finish(r);
-	for (size_t i = 0; i < r->later_count; i++) {
-		if (!atomic_load(&r->stopped))
-			restore_item_link(r, &r->later[i]);
-		restore_folder_unref(r, r->later[i].folder);
-		restore_item_done(r, &r->later[i]);
-	}
-	r->later_count = 0;
+	link_later(r);
 	free(walk.frames);
 	restore_folder_unref(r, target);
 }
