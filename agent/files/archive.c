@@ -16,6 +16,8 @@
 
 #define LINK_BUCKETS 4096
 #define ZEROS_SIZE   (1u << 20)
+/* What libarchive may add at the end of a stream that has failed; see stream_run(). */
+#define PADDING_MAX  (64u << 20)
 
 static const struct {
 	const char *word, *media_type;
@@ -73,6 +75,8 @@ struct stream {
 	uint64_t skip;      /* bytes still not to be passed on */
 	bool sink_failed;   /* sink_error says why */
 	struct error sink_error;
+	uint64_t left;      /* bytes of the present file that are still to come */
+	bool give_up;       /* refuse what libarchive writes */
 	struct buffer path; /* of the present entry, without the first slash */
 	struct frame *frames;
 	size_t depth, cap;
@@ -93,6 +97,8 @@ stream_write(struct archive *archive, void *arg, const void *data, size_t len)
 	size_t skip = stream->skip < len ? (size_t)stream->skip : len;
 
 	(void)archive;
+	if (stream->give_up)
+		return -1;
 	stream->skip -= skip;
 	if (!stream->sink_failed && skip < len && stream->sink(stream->arg,
 	    (const uint8_t *)data + skip, len - skip, &stream->sink_error) < 0)
@@ -157,6 +163,7 @@ stream_put(struct stream *stream, const uint8_t *data, size_t len, struct error 
 		if (done <= 0 || stream->sink_failed)
 			return stream_error(stream, "write to the archive", err);
 		atomic_fetch_add(&stream->progress->bytes, (uint64_t)done);
+		stream->left -= (uint64_t)done < stream->left ? (uint64_t)done : stream->left;
 		data += done;
 		len -= (size_t)done;
 	}
@@ -289,7 +296,9 @@ stream_file(struct stream *stream, const struct entry *entry, struct error *err)
 	int more = 0, result;
 
 	/* The first run before the header: a damaged small file is left out, not half there. */
-	if (entry->size > 0) {
+	if (entry->size == 0 && entry->content_count > 0) {
+		more = error_set(&why, ERROR_CORRUPT, "an empty file has stored content");
+	} else if (entry->size > 0) {
 		if (content_open(stream->repo, entry, &content, &why) < 0)
 			more = -1;
 		else
@@ -301,6 +310,7 @@ stream_file(struct stream *stream, const struct entry *entry, struct error *err)
 		return 0;
 	}
 	result = stream_header(stream, entry, NULL, err);
+	stream->left = entry->size;
 	if (result == 1)
 		result = stream_content(stream, entry, content, more, offset, data, len, err);
 	content_close(content);
@@ -451,6 +461,9 @@ out:
 	/* What failed must not be completed by an end mark: from here on nothing is passed on. */
 	if (stream->archive != NULL && result < 0) {
 		stream->sink_failed = true;
+		/* libarchive fills the present file up with zeros, however many they are; to be
+		 * stopped costs a few buffers of its own. */
+		stream->give_up = stream->left > PADDING_MAX;
 		archive_write_close(stream->archive);
 	}
 	entry_done(&top);

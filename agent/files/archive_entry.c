@@ -12,6 +12,9 @@
 #include "shared/buffer.h"
 #include "shared/mem.h"
 
+/* A billion years: a localtime() of it exists. */
+#define MTIME_MAX INT64_C(31556952000000000)
+
 /* The kernel's form of an ACL: version, then tag, permissions and id of each entry. */
 #define ACL_VERSION    2u
 #define ACL_USER_OBJ   0x01
@@ -163,12 +166,17 @@ file_type(enum entry_kind kind)
 /*
  * libarchive writes "SECONDS.NANOSECONDS" with the sign of the seconds alone, while readers take
  * it for one decimal number: before 1970 both have to count away from zero.  The last second
- * before it cannot be said so; it loses its fraction.
+ * before it cannot be said so; it loses its fraction.  For a zip it asks for the local time, which
+ * the years beyond an int do not have, and does not look whether it got one.
  */
 static void
 add_mtime(struct archive_entry *to, const struct timespec *mtime)
 {
-	if (mtime->tv_sec < -1 && mtime->tv_nsec > 0)
+	if (mtime->tv_sec < -MTIME_MAX)
+		archive_entry_set_mtime(to, -MTIME_MAX, 0);
+	else if (mtime->tv_sec > MTIME_MAX)
+		archive_entry_set_mtime(to, MTIME_MAX, 0);
+	else if (mtime->tv_sec < -1 && mtime->tv_nsec > 0)
 		archive_entry_set_mtime(to, mtime->tv_sec + 1, 1000000000 - mtime->tv_nsec);
 	else if (mtime->tv_sec == -1)
 		archive_entry_set_mtime(to, -1, 0);
