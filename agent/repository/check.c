@@ -355,7 +355,7 @@ append_once(json_t *array, const char *text)
 		json_array_append_new(array, json_string(text));
 }
 
-/* What contradicts itself in the snapshot at hand: one damage for all paths with the same problem. */
+/* What contradicts itself in the snapshot at hand: one damage for all paths with one problem. */
 static size_t
 contradiction(struct check *check, const struct error *why)
 {
