@@ -10,6 +10,8 @@
 const struct option_spec check_options[] = {
 	{ "read-data", 0, OPTION_OPTIONAL, "N%",
 	  "read every stored byte too, or that of N per cent of the packs" },
+	{ "since",     0, OPTION_VALUE, "WHEN",
+	  "read that of packs written since, as 7d or 2026-11-01" },
 	LIMIT_OPTIONS,
 	{ "json",      0, OPTION_FLAG, NULL, "print the result as JSON" },
 	{ .name = NULL }
@@ -39,10 +41,12 @@ print_check(const struct run_result *result, double seconds)
 	}
 	size_format((uint64_t)json_integer_value(json_object_get(result->json, "bytes_read")),
 	    bytes);
-	printf("checked %lld snapshots, %lld packs, %lld blobs, read %s in %.1f s: %lld errors\n",
+	printf("checked %lld snapshots, %lld packs, %lld blobs, read %s of %lld packs in %.1f s: "
+	    "%lld errors\n",
 	    (long long)json_integer_value(json_object_get(result->json, "snapshots")),
 	    (long long)json_integer_value(json_object_get(result->json, "packs")),
-	    (long long)json_integer_value(json_object_get(result->json, "blobs")), bytes, seconds,
+	    (long long)json_integer_value(json_object_get(result->json, "blobs")), bytes,
+	    (long long)json_integer_value(json_object_get(result->json, "packs_read")), seconds,
 	    (long long)json_integer_value(json_object_get(result->json, "errors")));
 }
 
@@ -70,6 +74,7 @@ check_main(struct session *session, struct error *err)
 	int rc = -1;
 
 	run_flag_argument(session, "read-data", command.arguments, "read_data", true);
+	run_text_argument(session, "since", command.arguments, "since");
 	if (percent == NULL || set_percent(percent, command.arguments, err) == 0)
 		rc = run_command(session, &command, err);
 	json_decref(command.arguments);

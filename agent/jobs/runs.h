@@ -48,7 +48,7 @@ struct run_start {
 	 * restore: {"snapshot": ID, "target": DIR, "paths": [..], "strip",
 	 *           "conflict": "skip|newer|overwrite|side-copy", "dry_run", "verify", "set_id",
 	 *           "no_owner", "numeric_owner", "no_sync", "threads"}
-	 * check:   {"read_data": bool, "percent": 1..100}
+	 * check:   {"read_data": bool, "percent": 1..100, "since": "7d" | "2026-11-01"}
 	 * prune:   {"keep": {"last", "hourly", "daily", "weekly", "monthly", "yearly", "within"},
 	 *           "job", "only": "forget|remove", "dry_run", "grace", "rewrite_percent",
 	 *           "join_packs"}

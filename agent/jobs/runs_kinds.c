@@ -56,6 +56,7 @@ static const struct argument_spec restore_arguments[] = {
 static const struct argument_spec check_arguments[] = {
 	{ .name = "read_data",       .type = ARGUMENT_BOOL },
 	{ .name = "percent",         .type = ARGUMENT_INTEGER, .min = 1, .max = 100 },
+	{ .name = "since",           .type = ARGUMENT_TEXT },
 	{ .name = "limits",          .type = ARGUMENT_OBJECT, .fields = limit_arguments },
 	{ .name = NULL }
 };
@@ -419,6 +420,38 @@ restore_parameter(const json_t *arguments)
 	    "%s to %s", snapshot == NULL ? "?" : snapshot, target == NULL ? "?" : target);
 }
 
+/* "7d" before now, or a time; 0 if it is not asked for. */
+static int
+check_since(const json_t *arguments, struct timespec *ret, struct error *err)
+{
+	const char *text = argument_text(arguments, "since");
+	struct error ignored = ERROR_INIT;
+	int64_t duration_s;
+
+	*ret = (struct timespec){ 0, 0 };
+	if (text == NULL)
+		return 0;
+	if (duration_parse(text, &duration_s, &ignored) == 0) {
+		*ret = time_now();
+		/* Longer ago than there was time is since ever. */
+		ret->tv_sec = duration_s < ret->tv_sec ? ret->tv_sec - duration_s : 1;
+		return 0;
+	}
+	if (time_parse(text, false, ret, &ignored) == 0 && ret->tv_sec > 0)
+		return 0;
+	error_set(err, ERROR_BAD_REQUEST, "'since' takes a duration or a time, not '%.100s'", text);
+	return error_hint(err, "write it as 7d, 2026-11-01 or 2026-11-01T12:00:00Z");
+}
+
+static int
+check_check(const struct run_context *context, json_t *arguments, struct error *err)
+{
+	struct timespec ignored;
+
+	(void)context;
+	return check_since(arguments, &ignored, err);
+}
+
 static int
 check_execute(const struct run_context *context, const json_t *arguments,
     struct progress *progress, struct run_result *result, struct error *err)
@@ -431,14 +464,18 @@ check_execute(const struct run_context *context, const json_t *arguments,
 	struct check_result done = { .damage = NULL };
 	int rc;
 
+	if (check_since(arguments, &options.since, err) != 0)
+		return -1;
 	/* A share of the data can only be read if data is read. */
-	if (options.percent != 0 && json_object_get(arguments, "read_data") == NULL)
+	if ((options.percent != 0 || options.since.tv_sec != 0) &&
+	    json_object_get(arguments, "read_data") == NULL)
 		options.read_data = true;
 	rc = check_run(context->repo, &options, progress, &done, err);
 	if (rc == 0) {
 		result->bytes = done.bytes_read;
-		result->json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O*}",
-		    "packs_with_parity", (json_int_t)done.packs_with_parity, "parity_bytes",
+		result->json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O*}",
+		    "packs_read", (json_int_t)done.packs_read, "packs_with_parity",
+		    (json_int_t)done.packs_with_parity, "parity_bytes",
 		    (json_int_t)done.parity_bytes, "snapshots",
 		    (json_int_t)done.snapshots, "packs", (json_int_t)done.packs, "blobs",
 		    (json_int_t)done.blobs, "trees", (json_int_t)done.trees, "bytes_read",
@@ -462,10 +499,16 @@ check_parameter(const json_t *arguments)
 {
 	bool read_data = argument_bool(arguments, "read_data", false);
 	int64_t percent = argument_integer(arguments, "percent", 0);
+	const char *since = argument_text(arguments, "since");
+	struct buffer text = BUFFER_INIT;
 
+	if (read_data || percent != 0 || since != NULL)
+		buffer_put_text(&text, "read-data");
 	if (percent != 0)
-		return mem_printf("read-data %lld%%", (long long)percent);
-	return mem_strdup(read_data ? "read-data" : "");
+		buffer_printf(&text, " %lld%%", (long long)percent);
+	if (since != NULL)
+		buffer_printf(&text, " since %s", since);
+	return buffer_take(&text);
 }
 
 static int

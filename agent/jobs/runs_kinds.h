@@ -20,7 +20,7 @@
 	    backup_execute,  backup_parameter) \
 	_(RESTORE, "restore", "Restore", "RestoreDryRun", restore_arguments, restore_check, \
 	    restore_execute, restore_parameter) \
-	_(CHECK,   "check",   "Check",   "Check",         check_arguments,   NULL, \
+	_(CHECK,   "check",   "Check",   "Check",         check_arguments,   check_check, \
 	    check_execute,   check_parameter) \
 	_(PRUNE,   "prune",   "Prune",   "PruneDryRun",   prune_arguments,   NULL, \
 	    prune_execute,   prune_parameter) \

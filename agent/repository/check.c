@@ -206,13 +206,45 @@ check_pack(struct check *check, const char *name, uint64_t size, bool read,
 	return rc;
 }
 
-/* Spread evenly: of every hundred packs, in the order of their random names, the first so many. */
-static bool
-is_chosen(const struct check *check, size_t number)
+/* 1 if the storage wrote the pack since the time that is asked for, or may have. */
+static int
+is_recent(const struct check *check, const char *name, struct error *err)
 {
-	if (!check->options->read_data)
-		return false;
-	return check->options->percent == 0 || number % 100 < check->options->percent;
+	const struct timespec *since = &check->options->since;
+	struct timespec written;
+	int known;
+
+	if (since->tv_sec == 0)
+		return 1;
+	known = storage_time(check->repo->storage, name, &written, err);
+	if (known <= 0)
+		return known < 0 ? -1 : 1;
+	return written.tv_sec > since->tv_sec ||
+	    (written.tv_sec == since->tv_sec && written.tv_nsec >= since->tv_nsec);
+}
+
+static int
+choose_packs(struct check *check, struct error *err)
+{
+	unsigned percent = check->options->percent;
+
+	check->chosen = mem_calloc(check->packs.count, sizeof(*check->chosen));
+	for (size_t i = 0; i < check->packs.count && check->options->read_data; i++) {
+		int recent;
+
+		/* Spread evenly: of every hundred packs, in the order of their random names, the
+		 * first so many. */
+		if (percent != 0 && i % 100 >= percent)
+			continue;
+		recent = is_recent(check, check->packs.list[i], err);
+		if (recent < 0)
+			return -1;
+		check->chosen[i] = recent == 1;
+		check->result->packs_read += recent == 1;
+		if (recent == 1)
+			check->progress->bytes_total += check->packs.sizes[i];
+	}
+	return 0;
 }
 
 static void *
@@ -237,7 +269,7 @@ verifier_main(void *arg)
 		rc = progress_check(check->progress, &err);
 		if (rc == 0)
 			rc = check_pack(check, check->packs.list[n], check->packs.sizes[n],
-			    is_chosen(check, n), coder, &plain, &err);
+			    check->chosen[n], coder, &plain, &err);
 	}
 	if (rc != 0) {
 		pthread_mutex_lock(&check->lock);
@@ -263,9 +295,8 @@ check_packs(struct check *check, struct error *err)
 		want = 1;
 	if (want > THREADS_MAX)
 		want = THREADS_MAX;
-	for (size_t i = 0; i < check->packs.count; i++)
-		if (is_chosen(check, i))
-			check->progress->bytes_total += check->packs.sizes[i];
+	if (choose_packs(check, err) != 0)
+		return -1;
 	while (started < want &&
 	    pthread_create(&threads[started], NULL, verifier_main, check) == 0)
 		started++;
@@ -593,6 +624,7 @@ check_end(struct check *check)
 {
 	take_damages(check);
 	object_names_done(&check->packs);
+	free(check->chosen);
 	blob_table_done(&check->bad_blobs);
 	pthread_mutex_destroy(&check->lock);
 	repository_close(check->repo);

@@ -29,6 +29,7 @@ struct check {
 	struct damage *damages;
 	size_t damage_count, damage_cap;
 	struct object_names packs;
+	bool *chosen;                /* of packs: those that are read with all their data */
 	size_t next_pack;
 	struct error err;            /* the first that ended a thread */
 	bool failed;

@@ -110,6 +110,12 @@ limited_size(struct storage *storage, const char *name, uint64_t *ret, struct er
 }
 
 static int
+limited_time(struct storage *storage, const char *name, struct timespec *ret, struct error *err)
+{
+	return storage_time(inner_of(storage), name, ret, err);
+}
+
+static int
 limited_list(struct storage *storage, const char *folder,
     int (*each)(void *arg, const char *name, uint64_t size, struct error *err), void *arg,
     struct error *err)
@@ -144,6 +150,7 @@ static const struct storage_ops limited_ops = {
 	.put_abort = limited_put_abort,
 	.get = limited_get,
 	.size = limited_size,
+	.time = limited_time,
 	.list = limited_list,
 	.remove = limited_remove,
 	.sweep = limited_sweep,

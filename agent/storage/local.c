@@ -97,20 +97,42 @@ local_get(struct storage *storage, const char *name, uint64_t offset, void *buf,
 	return status;
 }
 
+/* 1 a file, 0 none, -1 error. */
+static int
+look_at(struct storage *storage, const char *name, struct stat *ret, struct error *err)
+{
+	struct local *local = (struct local *)storage;
+
+	if (fstatat(local->fd, name, ret, 0) == 0)
+		return S_ISREG(ret->st_mode);
+	if (errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return local_fail(err, errno, local, "look at", name);
+}
+
 static int
 local_size(struct storage *storage, const char *name, uint64_t *ret, struct error *err)
 {
-	struct local *local = (struct local *)storage;
 	struct stat st;
+	int found = look_at(storage, name, &st, err);
 
-	if (fstatat(local->fd, name, &st, 0) != 0) {
-		if (errno == ENOENT || errno == ENOTDIR)
-			return 0;
-		return local_fail(err, errno, local, "look at", name);
-	}
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	*ret = (uint64_t)st.st_size;
+	if (found == 1)
+		*ret = (uint64_t)st.st_size;
+	return found;
+}
+
+/* A copy may bring the time of its origin along (cp -p, rsync -t), but that of the inode's change
+ * cannot be set. */
+static int
+local_time(struct storage *storage, const char *name, struct timespec *ret, struct error *err)
+{
+	struct stat st;
+	int found = look_at(storage, name, &st, err);
+
+	if (found != 1)
+		return found;
+	*ret = st.st_mtim.tv_sec > st.st_ctim.tv_sec || (st.st_mtim.tv_sec == st.st_ctim.tv_sec &&
+	    st.st_mtim.tv_nsec > st.st_ctim.tv_nsec) ? st.st_mtim : st.st_ctim;
 	return 1;
 }
 
@@ -302,6 +324,7 @@ static const struct storage_ops local_ops = {
 	.put_abort = local_put_abort,
 	.get = local_get,
 	.size = local_size,
+	.time = local_time,
 	.list = local_list,
 	.remove = local_remove,
 	.sweep = local_sweep,

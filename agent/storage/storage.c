@@ -220,6 +220,16 @@ storage_size(struct storage *storage, const char *name, uint64_t *ret, struct er
 }
 
 int
+storage_time(struct storage *storage, const char *name, struct timespec *ret, struct error *err)
+{
+	if (check_name(storage, name, err) != 0)
+		return -1;
+	if (storage->ops->time == NULL)
+		return 0;
+	return storage->ops->time(storage, name, ret, err);
+}
+
+int
 storage_list(struct storage *storage, const char *folder,
     int (*each)(void *arg, const char *name, uint64_t size, struct error *err), void *arg,
     struct error *err)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "shared/buffer.h"
 #include "shared/error.h"
@@ -39,6 +40,8 @@ struct storage_ops {
 	    struct error *err);
 	int (*remove)(struct storage *storage, const char *name, struct error *err);
 	int (*sweep)(struct storage *storage, int64_t older_than_s, struct error *err);
+	int (*time)(struct storage *storage, const char *name, struct timespec *ret,
+	    struct error *err); /* optional */
 	int (*space)(struct storage *storage, uint64_t *ret_free, uint64_t *ret_total,
 	    struct error *err); /* optional: NULL where the backend cannot tell */
 };
@@ -79,6 +82,12 @@ int storage_get_whole(struct storage *storage, const char *name, size_t max, str
     struct error *err);
 /* 1 there, 0 absent, -1 error. */
 int storage_size(struct storage *storage, const char *name, uint64_t *ret, struct error *err);
+/*
+ * When this storage wrote the object, by its own clock: 1 and the time, 0 if it is absent or the
+ * backend cannot tell, -1 error.  Never earlier than it was: a copy is as new as its copying.
+ */
+int storage_time(struct storage *storage, const char *name, struct timespec *ret,
+    struct error *err);
 /*
  * Every object below folder (at any depth), in no order, by full name.  An absent folder has
  * none.  each() returns 0 to go on, -1 to stop with its error.

@@ -281,6 +281,16 @@ fault_size(struct storage *storage, const char *name, uint64_t *ret, struct erro
 }
 
 static int
+fault_time(struct storage *storage, const char *name, struct timespec *ret, struct error *err)
+{
+	struct fault_storage *fault = (struct fault_storage *)storage;
+
+	if (is_dead(fault))
+		return dead_error(err);
+	return storage_time(fault->inner, name, ret, err);
+}
+
+static int
 fault_list(struct storage *storage, const char *folder,
     int (*each)(void *arg, const char *name, uint64_t size, struct error *err), void *arg,
     struct error *err)
@@ -334,6 +344,7 @@ static const struct storage_ops fault_ops = {
 	.put_abort = fault_put_abort,
 	.get = fault_get,
 	.size = fault_size,
+	.time = fault_time,
 	.list = fault_list,
 	.remove = fault_remove,
 	.sweep = fault_sweep,
