@@ -29,6 +29,9 @@
 /* The finest step of deadlines; an agent at rest wakes up this often. */
 #define TICK_MS 250
 
+/* What ends only when the agent stops still has to get to its client. */
+#define LAST_WORDS_MS 1000
+
 /* Descriptors that are not connections: databases, packs being read, sources being walked. */
 #define OTHER_DESCRIPTORS 2048
 
@@ -490,10 +493,10 @@ static void
 drain(struct http *http, int64_t drain_ms)
 {
 	struct timespec until;
-	int64_t now = time_monotonic_ms() + drain_ms;
+	int64_t end_ms = time_monotonic_ms() + drain_ms;
 
-	until.tv_sec = now / 1000;
-	until.tv_nsec = (now % 1000) * 1000000L;
+	until.tv_sec = end_ms / 1000;
+	until.tv_nsec = (end_ms % 1000) * 1000000L;
 	pthread_mutex_lock(&http->lock);
 	while (http->stream_count > 0 &&
 	    pthread_cond_timedwait(&http->changed, &http->lock, &until) == 0)
@@ -504,7 +507,9 @@ drain(struct http *http, int64_t drain_ms)
 	while (http->suspended > 0)
 		pthread_cond_wait(&http->resumed, &http->suspend_lock);
 	pthread_mutex_unlock(&http->suspend_lock);
-	while (connections_count(http->connections) > 0 && time_monotonic_ms() < now) {
+	if (end_ms < time_monotonic_ms() + LAST_WORDS_MS)
+		end_ms = time_monotonic_ms() + LAST_WORDS_MS;
+	while (connections_count(http->connections) > 0 && time_monotonic_ms() < end_ms) {
 		connections_cut_idle(http->connections);
 		usleep(10000);
 	}

@@ -47,8 +47,9 @@ const char *http_address(const struct http *http, size_t i);
  * Stop accepting at once; requests that are being worked on are answered, connections that
  * wait for a run get 503 with the run's address (the run itself is not touched), streams that
  * have not ended by then are cancelled.
- * Returns when every connection is closed, at the latest about drain_ms later (a handler that
- * hangs in the disk can make it later).  Frees.  Call it before runs_close(); NULL is fine.
+ * Returns when every connection is closed, at the latest about drain_ms and a second later (a
+ * handler that hangs in the disk can make it later).  Frees.  Call it before runs_close(); NULL is
+ * fine.
  */
 void http_stop(struct http *http, int64_t drain_ms);
 
