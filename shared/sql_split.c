@@ -128,8 +128,9 @@ take_delimiter(struct sql_split *split, struct error *err)
 	while (p < stop && is_blank(*p))
 		p++;
 	for (len = 0; p + len < stop && !is_blank(p[len]); len++)
-		if (p[len] == '\\' || p[len] == '\'' || p[len] == '"' || p[len] == '`')
-			return fail_at(split, err, "a delimiter cannot hold quotes or backslashes");
+		if (memchr("\\'\"`", p[len], 5) != NULL) /* NUL is one of them */
+			return fail_at(split, err,
+			    "a delimiter cannot hold quotes, backslashes or NUL");
 	if (len == 0 || len > SQL_DELIMITER_MAX)
 		return fail_at(split, err, "a delimiter has 1 to 15 characters");
 	memcpy(split->delimiter, p, len);
@@ -190,8 +191,8 @@ sql_split_next(struct sql_split *split, struct sql_statement *ret, struct error 
 		next = sql_skip(p, split->end);
 		if (next == NULL) {
 			count_lines(split, p);
-			return fail_at(split, err, *p == '/' ? "a comment begins here and has no end"
-			    : "a quote begins here and has no end");
+			return fail_at(split, err, *p == '/' ?
+			    "a comment begins here and has no end" : "a quote begins here and has no end");
 		}
 		if (*p == '\0') {
 			count_lines(split, p);

@@ -104,7 +104,8 @@ delimiter_lines_name_another_end(void **state)
 	/* Only where a statement could begin. */
 	check("SELECT\nDELIMITER //\n;", "1:SELECT\nDELIMITER //");
 	check("DELIMITERS 1;", "1:DELIMITERS 1");
-	check("DELIMITER ''\n", "error: line 1: a delimiter cannot hold quotes or backslashes");
+	check("DELIMITER ''\n", "error: line 1: a delimiter cannot hold quotes, "
+	    "backslashes or NUL");
 	check("\nDELIMITER \nX", "error: line 2: a delimiter has 1 to 15 characters");
 	check("DELIMITER 0123456789abcdef\n", "error: line 1: a delimiter has 1 to 15 characters");
 }
@@ -113,7 +114,8 @@ static void
 what_has_no_end_is_refused_with_its_line(void **state)
 {
 	(void)state;
-	check("SELECT 1;\n\nSELECT 'a;\n", "1:SELECT 1|error: line 3: a quote begins here and has no end");
+	check("SELECT 1;\n\nSELECT 'a;\n",
+	    "1:SELECT 1|error: line 3: a quote begins here and has no end");
 	check("SELECT\n`a", "error: line 2: a quote begins here and has no end");
 	check("SELECT 'a\\'", "error: line 1: a quote begins here and has no end");
 	check("\n/* a;", "error: line 2: a comment begins here and has no end");
