@@ -161,6 +161,7 @@ run_backup(struct backup *backup, char *const *sources, size_t source_count,
 	struct snapshot *parent = NULL;
 	int rc = -1;
 
+	progress_phase(backup->progress, "claim");
 	if (!backup->options->dry_run && claim_take(backup->repo, CLAIM_SHARED, "backup",
 	    backup->options->run, BACKUP_CLAIM_WAIT_S, backup->progress, &claim,
 	    err) != 0)

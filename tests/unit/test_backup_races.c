@@ -692,7 +692,7 @@ a_paused_backup_visits_nothing_until_it_is_resumed(void **state)
 	progress_pause(&paused.progress, true);
 	hook_set(HOOK_STAT, "source", note_too_soon, &paused);
 	assert_int_equal(pthread_create(&thread, NULL, back_up, &paused), 0);
-	wait_for_phase(&paused.progress, "backup");
+	wait_for_phase(&paused.progress, "claim");
 	atomic_store(&paused.resumed, true);
 	progress_pause(&paused.progress, false);
 	pthread_join(thread, NULL);
@@ -706,7 +706,7 @@ a_paused_backup_visits_nothing_until_it_is_resumed(void **state)
 	progress_init(&paused.progress);
 	progress_pause(&paused.progress, true);
 	assert_int_equal(pthread_create(&thread, NULL, back_up, &paused), 0);
-	wait_for_phase(&paused.progress, "backup");
+	wait_for_phase(&paused.progress, "claim");
 	progress_cancel(&paused.progress);
 	pthread_join(thread, NULL);
 	assert_int_equal(paused.rc, -1);

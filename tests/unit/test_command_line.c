@@ -135,7 +135,7 @@ wrong_usage_is_refused_with_a_hint(void **state)
 		{ { "backup", "/x", "--frob", NULL }, "unknown option '--frob'",
 		    "see holdfastd help backup" },
 		{ { "backup", "/x", "-z", NULL }, "unknown option '-z'", NULL },
-		{ { "backup", NULL }, "'backup' needs more arguments: holdfastd backup PATH...",
+		{ { "cat", "latest", NULL }, "'cat' needs more arguments: holdfastd cat ID PATH",
 		    NULL },
 		{ { "ls", "a", "b", "c", NULL }, "'ls' takes no argument 'c'",
 		    "see holdfastd help ls" },

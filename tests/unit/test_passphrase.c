@@ -21,6 +21,7 @@
 struct place {
 	char *folder, *file, *beside, *repository;
 	struct config config;
+	char parity[4];
 };
 
 static int
@@ -29,10 +30,12 @@ set_up(void **state)
 	struct place *place = MEM_NEW(struct place);
 
 	place->folder = test_folder_new();
+	memcpy(place->parity, "off", sizeof("off"));
 	place->file = test_path(place->folder, "passphrase");
 	place->beside = test_path(place->folder, "passphrase.new");
 	place->repository = test_path(place->folder, "repository");
 	place->config.state = place->folder;
+	place->config.parity = place->parity;
 	*state = place;
 	return 0;
 }
