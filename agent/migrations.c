@@ -14,8 +14,8 @@ agent_migrations_load(const struct config *config, bool log, struct agent_migrat
 
 	if (server->hosts_count == 0) {
 		error_set(err, ERROR_CONFIG, "no MariaDB server is configured in [%s]", section);
-		return error_hint(err, "write 'hosts', 'user' and 'password_file' there, or set MYSQL_HOST, "
-		    "MYSQL_USER and MYSQL_PASSWORD");
+		return error_hint(err, "write 'hosts', 'user' and 'password_file' there, or set "
+		    "MYSQL_HOST, MYSQL_USER and MYSQL_PASSWORD");
 	}
 	ret->settings = config_server_settings(server);
 	return migrations_read(log ? "log" : "user", folder, shipped, &ret->migrations, err);

@@ -48,7 +48,9 @@ parse_number(const char *text, int64_t *ret)
 
 	errno = 0;
 	*ret = strtoll(text, &end, 10);
-	return *text == '\0' || strchr("+ \t", *text) != NULL || *end != '\0' || errno != 0 ? -1 : 0;
+	if (*text == '\0' || strchr("+ \t", *text) != NULL || *end != '\0' || errno != 0)
+		return -1;
+	return 0;
 }
 
 /* "year integer 1000 9999"; words is cut up. */
@@ -64,10 +66,12 @@ parse_parameter(struct report *report, char *words, struct error *err)
 	min = strtok_r(NULL, " \t\r", &rest);
 	max = strtok_r(NULL, " \t\r", &rest);
 	if (report->parameter_count == REPORT_PARAMETERS_MAX)
-		return error_set(err, ERROR_CONFIG, "more than %d parameters", REPORT_PARAMETERS_MAX);
+		return error_set(
+		    err, ERROR_CONFIG, "more than %d parameters", REPORT_PARAMETERS_MAX);
 	parameter = &report->parameters[report->parameter_count];
 	if (name == NULL || type == NULL || strtok_r(NULL, " \t\r", &rest) != NULL)
-		return error_set(err, ERROR_CONFIG, "a parameter is NAME TYPE, or NAME integer MIN MAX");
+		return error_set(
+		    err, ERROR_CONFIG, "a parameter is NAME TYPE, or NAME integer MIN MAX");
 	if (strlen(name) > REPORT_NAME_MAX || strspn(name, NAME_BYTES) != strlen(name) ||
 	    (*name >= '0' && *name <= '9'))
 		return error_set(err, ERROR_CONFIG,
@@ -139,7 +143,8 @@ parse_head(struct report *report, const char *text, size_t len, struct error *er
 		number++;
 	}
 	if (rc == 0 && (report->title == NULL || *report->title == '\0'))
-		rc = error_set(err, ERROR_CONFIG, "it does not begin with '-- report: WHAT IT TELLS'");
+		rc = error_set(
+		    err, ERROR_CONFIG, "it does not begin with '-- report: WHAT IT TELLS'");
 	return rc;
 }
 
@@ -482,8 +487,9 @@ report_value(const struct report_parameter *parameter, const char *text,
 		if (parse_number(text, &number) != 0)
 			break;
 		if (number < parameter->min || number > parameter->max)
-			return error_set(err, ERROR_BAD_REQUEST, "'%s' is from %lld to %lld, not %lld",
-			    parameter->name, (long long)parameter->min, (long long)parameter->max,
+			return error_set(err, ERROR_BAD_REQUEST,
+			    "'%s' is from %lld to %lld, not %lld", parameter->name,
+			    (long long)parameter->min, (long long)parameter->max,
 			    (long long)number);
 		*ret = mariadb_int(number);
 		return 0;
@@ -499,5 +505,6 @@ report_value(const struct report_parameter *parameter, const char *text,
 		return 0;
 	}
 	return error_set(err, ERROR_BAD_REQUEST, "'%s' takes %s %s, not '%.80s'", parameter->name,
-	    parameter->type == REPORT_INTEGER ? "an" : "a", report_type_word(parameter->type), text);
+	    parameter->type == REPORT_INTEGER ? "an" : "a", report_type_word(parameter->type),
+	    text);
 }

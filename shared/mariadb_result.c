@@ -137,7 +137,7 @@ is_whole(enum enum_field_types type)
 	    type == MYSQL_TYPE_LONG || type == MYSQL_TYPE_LONGLONG || type == MYSQL_TYPE_YEAR;
 }
 
-/* Where the library puts the row's values; a longer one is fetched again, when its length is known. */
+/* Where the library puts the row's values; a long one is fetched again once its length is known. */
 static int
 bind_row(struct mariadb_result *result, struct error *err)
 {

@@ -149,9 +149,11 @@ take_lock(struct mariadb *db, const char *name, const struct migrate_task *task,
 		free(got);
 		got = NULL;
 		if (task->give_up != NULL && task->give_up(task->give_up_arg))
-			return error_set(err, ERROR_CANCELLED, "cancelled while somebody else migrates");
-		if (mariadb_select_one(db, "SELECT GET_LOCK(CONCAT('holdfast.migrate.', SHA1(?)), ?)",
-			values, ARRAY_LEN(values), &got, err) != 0)
+			return error_set(
+			    err, ERROR_CANCELLED, "cancelled while somebody else migrates");
+		if (mariadb_select_one(db,
+		    "SELECT GET_LOCK(CONCAT('holdfast.migrate.', SHA1(?)), ?)", values,
+		    ARRAY_LEN(values), &got, err) != 0)
 			return -1;
 		if (got != NULL && strcmp(got, "1") == 0) {
 			free(got);
@@ -203,14 +205,15 @@ check_applied(const struct migrations *migrations, const struct migrate_rows *ro
 			error_set(err, ERROR_CONFLICT,
 			    "migration %u '%s' was applied, and its file is missing", row->version,
 			    row->name);
-			return error_hint(err, "bring %04u_%s.up.sql back", row->version, row->name);
+			return error_hint(
+			    err, "bring %04u_%s.up.sql back", row->version, row->name);
 		}
 		if (!is_state(row, "applied") || strcmp(row->checksum, migration->checksum) == 0)
 			continue;
 		error_set(err, ERROR_CONFLICT, "'%s' was changed after it was applied",
 		    migration->up_file);
-		return error_hint(err, "bring back the file as it was at %s, and put the change into a "
-		    "new migration", row->applied_at);
+		return error_hint(err, "bring back the file as it was at %s, and put the change "
+		    "into a new migration", row->applied_at);
 	}
 	return 0;
 }
@@ -224,8 +227,8 @@ plan_down(const struct migrations *migrations, const struct migrate_row *row, st
 	if (is_state(row, "applying")) {
 		error_set(err, ERROR_CONFLICT, "migration %u '%s' is half applied", row->version,
 		    row->name);
-		return error_hint(err, "mend its file and migrate up; or undo by hand what it did, and "
-		    "delete its row from " MIGRATE_TABLE);
+		return error_hint(err, "mend its file and migrate up; or undo by hand what it did, "
+		    "and delete its row from " MIGRATE_TABLE);
 	}
 	if (migration == NULL || migration->down == NULL) {
 		error_set(err, ERROR_CONFLICT, "migration %u '%s' has no .down.sql", row->version,

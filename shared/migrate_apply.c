@@ -91,8 +91,8 @@ find_start(struct apply *apply, const struct migrate_row *row, struct error *err
 	if (row->done <= apply->count && row->done_checksum != NULL &&
 	    strcmp(row->done_checksum, apply->done_checksum) == 0)
 		return 0;
-	error_set(err, ERROR_CONFLICT, "'%s': its first %u statements were run before it failed, and "
-	    "are not the same any more", apply->file, row->done);
+	error_set(err, ERROR_CONFLICT, "'%s': its first %u statements were run before it failed, "
+	    "and are not the same any more", apply->file, row->done);
 	return error_hint(err, "bring them back; or undo by hand what they did, and delete version "
 	    "%u from " MIGRATE_TABLE, row->version);
 }
@@ -148,7 +148,8 @@ fail_statement(struct apply *apply, size_t i, struct error *err)
 
 	error_prefix(err, "'%s' line %u, statement %zu of %zu: ", apply->file,
 	    line_of(&apply->statements[i], err), i + 1, apply->count);
-	error_hint(err, apply->done == 0 ? "nothing of this file was done: mend it and migrate again"
+	error_hint(err, apply->done == 0 ?
+	    "nothing of this file was done: mend it and migrate again"
 	    : "the %zu statements before it are done and stay: mend this one and migrate again",
 	    apply->done);
 	/* The error that is told is the statement's; the row says at least which are done. */
@@ -189,8 +190,8 @@ run_statements(struct apply *apply, struct error *err)
 		hash_statement(apply, i);
 		if (in_transaction(apply))
 			continue;
-		/* If interrupted here, the statement is done and the row does not say so: it runs again,
-		 * and the server tells if that cannot be. */
+		/* If interrupted here, the statement is done and the row does not say so: it runs
+		 * again, and the server tells if that cannot be. */
 		note_done(apply, i + 1);
 		if (i + 1 < apply->count && write_row(apply, NULL, err) != 0)
 			return -1;

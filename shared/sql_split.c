@@ -192,7 +192,8 @@ sql_split_next(struct sql_split *split, struct sql_statement *ret, struct error 
 		if (next == NULL) {
 			count_lines(split, p);
 			return fail_at(split, err, *p == '/' ?
-			    "a comment begins here and has no end" : "a quote begins here and has no end");
+			    "a comment begins here and has no end"
+			    : "a quote begins here and has no end");
 		}
 		if (*p == '\0') {
 			count_lines(split, p);

@@ -204,8 +204,9 @@ find_position(struct log_ship *ship, struct mariadb *db, struct error *err)
 				mariadb_text(ship->journal.id) };
 
 			position = ship->journal.shipped;
-			if (mariadb_run(db, "UPDATE log_agents SET sequence = ? WHERE journal = ?", values,
-				ARRAY_LEN(values), NULL, err) != 0)
+			if (mariadb_run(db,
+			    "UPDATE log_agents SET sequence = ? WHERE journal = ?", values,
+			    ARRAY_LEN(values), NULL, err) != 0)
 				goto out;
 		}
 	}
@@ -296,7 +297,9 @@ ship_rows(struct log_ship *ship, struct error *err)
 		ship->position = (uint64_t)batch->numbers[SHIP_SEQUENCE][batch->count - 1];
 		ship->shipped_at = time_now();
 		pthread_mutex_unlock(&ship->lock);
-		ship->batch_most = ship->batch_most * 2 > SHIP_ROWS ? SHIP_ROWS : ship->batch_most * 2;
+		ship->batch_most *= 2;
+		if (ship->batch_most > SHIP_ROWS)
+			ship->batch_most = SHIP_ROWS;
 		note_in_journal(ship, false);
 	}
 	batch->count = 0;
@@ -314,8 +317,9 @@ expire_remote(struct log_ship *ship, const char *before, struct error *err)
 	uint64_t removed;
 
 	do {
-		if (mariadb_run(ship->db, "DELETE FROM log WHERE agent IN (?, '') AND date < ? LIMIT ?",
-			values, ARRAY_LEN(values), &removed, err) != 0)
+		if (mariadb_run(ship->db,
+		    "DELETE FROM log WHERE agent IN (?, '') AND date < ? LIMIT ?", values,
+		    ARRAY_LEN(values), &removed, err) != 0)
 			return -1;
 	} while (removed == EXPIRE_ROWS && !stopping(ship));
 	return 0;
@@ -427,7 +431,7 @@ ship_main(void *arg)
 			note_in_journal(ship, false);
 			continue;
 		}
-		/* A server closes what was idle for long: that is no failure if the next try works. */
+		/* A server closes what was idle for long: no failure, if the next try works. */
 		if (connected && ship->retry_ms == 0 && mariadb_is_lost(&err)) {
 			ship->retry_ms = RETRY_FIRST_MS;
 			disconnect(ship);

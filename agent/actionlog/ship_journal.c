@@ -118,16 +118,17 @@ ship_journal_renew(struct actionlog *log, char ret_id[33], struct error *err)
 static size_t
 cut(const char *text, size_t len, size_t max)
 {
-	size_t characters = 0, i = 0;
+	size_t characters = 0, i = len > max ? max : len;
 
 	/* Counting bytes is enough for the long ones. */
-	if (max >= 60000)
-		for (i = len > max ? max : len; i < len && ((unsigned char)text[i] & 0xc0) == 0x80; i--)
-			continue;
-	else
-		for (; i < len; i++)
-			if (((unsigned char)text[i] & 0xc0) != 0x80 && ++characters > max)
-				break;
+	if (max >= 60000) {
+		while (i < len && ((unsigned char)text[i] & 0xc0) == 0x80)
+			i--;
+		return i;
+	}
+	for (i = 0; i < len; i++)
+		if (((unsigned char)text[i] & 0xc0) != 0x80 && ++characters > max)
+			break;
 	return i;
 }
 
@@ -194,8 +195,8 @@ ship_journal_rows(struct actionlog *log, uint64_t after, unsigned most,
 	pthread_mutex_lock(&log->db_lock);
 	/* The columns stand in the order of enum ship_text and enum ship_number. */
 	rc = log->db == NULL ? not_open(log, err) : sql_prepare(log->db,
-	    "SELECT date, action, parameter, status, agent, command, outcome, run, snapshot, origin,"
-	    " message, id, duration_ms, files, bytes, stored_bytes"
+	    "SELECT date, action, parameter, status, agent, command, outcome, run, snapshot,"
+	    " origin, message, id, duration_ms, files, bytes, stored_bytes"
 	    " FROM log WHERE id > ?1 ORDER BY id LIMIT ?2", &row, err);
 	if (rc == 0) {
 		sqlite3_bind_int64(row, 1, (int64_t)after);

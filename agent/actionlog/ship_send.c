@@ -11,9 +11,9 @@
 
 #define BIND_COUNT (SHIP_TEXT_COUNT + SHIP_NUMBER_COUNT + 1)
 
-static const char insert_text[] = "INSERT INTO log (date, action, parameter, status, agent, command,"
-    " outcome, run, snapshot, origin, message, sequence, duration_ms, files, bytes, stored_bytes,"
-    " journal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+static const char insert_text[] = "INSERT INTO log (date, action, parameter, status, agent,"
+    " command, outcome, run, snapshot, origin, message, sequence, duration_ms, files,"
+    " bytes, stored_bytes, journal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 int
 ship_position(struct mariadb *db, const char *journal, const char *agent, uint64_t *ret,
@@ -26,8 +26,8 @@ ship_position(struct mariadb *db, const char *journal, const char *agent, uint64
 
 	if (mariadb_run(db, "INSERT IGNORE INTO log_agents (journal, agent, sequence, seen)"
 	    " VALUES (?, ?, 0, UTC_TIMESTAMP(3))", values, 2, NULL, err) != 0 ||
-	    mariadb_select(db, "SELECT sequence, agent FROM log_agents WHERE journal = ?", values, 1,
-	    &result, err) != 0)
+	    mariadb_select(db, "SELECT sequence, agent FROM log_agents WHERE journal = ?", values,
+	    1, &result, err) != 0)
 		return -1;
 	rc = mariadb_next(result, err);
 	if (rc == 1) {
@@ -191,8 +191,8 @@ send_sums(struct mariadb *db, const struct sum *sums, size_t count, struct error
 		for (size_t i = 0; i < ARRAY_LEN(order); i++)
 			numbers[(i + 1) * count + row] = sum->numbers[order[i]];
 	}
-	rc = bulk_run(db, &bulk, "INSERT INTO log_daily (day, agent, action, status, actions, files,"
-	    " bytes, stored_bytes, duration_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	rc = bulk_run(db, &bulk, "INSERT INTO log_daily (day, agent, action, status, actions,"
+	    " files, bytes, stored_bytes, duration_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	    " ON DUPLICATE KEY UPDATE actions = actions + VALUE(actions),"
 	    " files = files + VALUE(files), bytes = bytes + VALUE(bytes),"
 	    " stored_bytes = stored_bytes + VALUE(stored_bytes),"

@@ -94,7 +94,8 @@ migrate_main(struct session *session, struct error *err)
 	char *parameter;
 	int rc;
 
-	if (!status && agent_migrations_task(verb, count > 1 ? arguments[1] : NULL, &task, err) != 0)
+	if (!status &&
+	    agent_migrations_task(verb, count > 1 ? arguments[1] : NULL, &task, err) != 0)
 		return -1;
 	task.dry_run = option_given(&session->line, "dry-run");
 	rc = config_verify(session->config, err);

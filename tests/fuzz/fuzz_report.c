@@ -23,7 +23,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t marks = 0;
 
 	if (report_parse("r", "r.sql", text, size, &report, &err) != 0) {
-		assert(err.code == ERROR_CONFIG && strncmp(err.message, "report 'r.sql': ", 16) == 0);
+		assert(err.code == ERROR_CONFIG);
+		assert(strncmp(err.message, "report 'r.sql': ", 16) == 0);
 		free(text);
 		return 0;
 	}

@@ -126,7 +126,8 @@ address(const char *text, const char *expected)
 		assert_string_equal(expected, "");
 		return;
 	}
-	got = mem_printf("%s %s %u", host == NULL ? "-" : host, socket == NULL ? "-" : socket, port);
+	got = mem_printf("%s %s %u", host == NULL ? "-" : host, socket == NULL ? "-" : socket,
+	    port);
 	assert_string_equal(got, expected);
 	free(got);
 	free(host);

@@ -84,8 +84,8 @@ wrong_files_are_refused(void **state)
 	    "report 'r.sql': line 2: 'report:' is there twice");
 	refuse("-- report: a\n-- parameter: x\nSELECT 1", "report 'r.sql': line 2: a parameter is "
 	    "NAME TYPE, or NAME integer MIN MAX");
-	refuse("-- report: a\n-- parameter: x float\nSELECT 1", "report 'r.sql': line 2: 'float' is "
-	    "none of the types integer, decimal, date and text");
+	refuse("-- report: a\n-- parameter: x float\nSELECT 1", "report 'r.sql': line 2: 'float' "
+	    "is none of the types integer, decimal, date and text");
 	refuse("-- report: a\n-- parameter: X text\nSELECT 1", "report 'r.sql': line 2: a "
 	    "parameter's name has small letters, digits and '_', not 'X'");
 	refuse("-- report: a\n-- parameter: x text\n-- parameter: x text\nSELECT 1",
@@ -96,11 +96,13 @@ wrong_files_are_refused(void **state)
 	    "report 'r.sql': line 2: only an integer has bounds, MIN and MAX");
 	refuse("-- report: a\n", "report 'r.sql': it holds no statement");
 	refuse("-- report: a\nDELETE FROM t", "report 'r.sql': line 2: the statement is no SELECT");
-	refuse("-- report: a\nSELECT 1;\nDROP TABLE t", "report 'r.sql': line 3: a second statement");
+	refuse("-- report: a\nSELECT 1;\nDROP TABLE t",
+	    "report 'r.sql': line 3: a second statement");
 	refuse("-- report: a\nSELECT :nobody", "report 'r.sql': ':nobody' is not declared as a "
 	    "parameter");
 	refuse("-- report: a\nSELECT ?", "report 'r.sql': '?' is for the program: write :NAME");
-	refuse("-- report: a\nSELECT 'x", "report 'r.sql': line 2: a quote begins here and has no end");
+	refuse("-- report: a\nSELECT 'x",
+	    "report 'r.sql': line 2: a quote begins here and has no end");
 }
 
 static void
