@@ -51,9 +51,14 @@ print_snapshots(const struct repair_result *result, bool apply)
 		json_array_foreach(json_object_get(entry, "lost"), j, path)
 			printf("  lost %s\n", json_string_value(path));
 	}
-	if (json_array_size(result->snapshots) == 0)
+	json_array_foreach(result->unreadable, i, entry)
+		printf("snapshot %s cannot be read: %s\n"
+		    "nothing of it can be saved; bring its file back from a copy, or forget it\n",
+		    json_string_value(json_object_get(entry, "snapshot")),
+		    json_string_value(json_object_get(entry, "problem")));
+	if (json_array_size(result->snapshots) + json_array_size(result->unreadable) == 0)
 		printf("every snapshot is whole\n");
-	else if (!apply)
+	else if (!apply && json_array_size(result->snapshots) > 0)
 		printf("nothing was changed; do it with: holdfastd repair snapshots --apply\n");
 }
 

@@ -167,6 +167,7 @@ struct repair {
 	struct scan scan;     /* knows which parts of trees are whole */
 	struct writer *writer;
 	uint64_t files, directories, others, bytes; /* copied of the snapshot at hand */
+	struct repair_result *result;
 	json_t *lost;         /* of the snapshot at hand */
 	uint64_t lost_total;
 	char *last_lost;      /* a file may lack many blobs, and is lost once */
@@ -431,13 +432,24 @@ avoid_bad_packs(struct repair *repair, struct error *err)
 	return 0;
 }
 
+/* Of a snapshot that cannot be read nothing can be saved; but it is not passed over. */
+static void
+snapshot_unreadable(void *arg, const char *id, const struct error *why)
+{
+	struct repair *repair = arg;
+
+	progress_loss(repair->check.progress, id, strlen(id), "%s", why->message);
+	json_array_append_new(repair->result->unreadable, json_pack("{s:s, s:s}", "snapshot", id,
+	    "problem", why->message));
+}
+
 int
 repair_snapshots(struct repository *repo, bool apply, bool read_data,
     struct progress *progress, struct repair_result *result, struct error *err)
 {
 	struct check_options options = { .read_data = read_data };
 	struct check_result found;
-	struct repair repair = { .writer = NULL };
+	struct repair repair = { .result = result };
 	struct snapshot **list = NULL;
 	struct claim *claim = NULL;
 	size_t count = 0;
@@ -454,7 +466,7 @@ repair_snapshots(struct repository *repo, bool apply, bool read_data,
 		goto out;
 	if (check_find_bad(&repair.check, err) != 0 ||
 	    avoid_bad_packs(&repair, err) != 0 ||
-	    snapshot_list(repo, &list, &count, NULL, NULL, err) != 0)
+	    snapshot_list(repo, &list, &count, snapshot_unreadable, &repair, err) != 0)
 		goto out;
 	progress_phase(progress, "snapshots");
 	for (size_t i = 0; i < count; i++)

@@ -16,7 +16,7 @@ struct repair_result {
 	/* repair_index */
 	uint64_t packs, blobs;        /* that the new index covers */
 	uint64_t index_files_removed;
-	json_t *unreadable;           /* array of {"pack", "problem"} */
+	json_t *unreadable;           /* array of {"pack" or "snapshot", "problem"} */
 	/* repair_snapshots */
 	/* Array of {"id", "replacement" (if applied), "lost": [paths], "lost_total"}. */
 	json_t *snapshots;

@@ -266,6 +266,28 @@ whole_snapshots_are_left_alone(void **state)
 }
 
 static void
+a_snapshot_that_cannot_be_read_is_named(void **state)
+{
+	struct backup_fixture *f = *state;
+	struct repair_result result;
+	struct backup_made made;
+	const json_t *named;
+
+	make_source(f);
+	backup_make_well(f, NULL, &made);
+	shell(f, "truncate -s -1 snapshots/*");
+	repair(f, (struct how){ .snapshots = true, .apply = true }, &result);
+	assert_int_equal(json_array_size(result.snapshots), 0);
+	assert_int_equal(json_array_size(result.unreadable), 1);
+	named = json_array_get(result.unreadable, 0);
+	assert_string_equal(json_string_value(json_object_get(named, "snapshot")),
+	    made.snapshot->id);
+	assert_non_null(strstr(json_string_value(json_object_get(named, "problem")), "damaged"));
+	repair_result_done(&result);
+	backup_made_done(&made);
+}
+
+static void
 a_missing_pack_costs_its_files_and_no_others(void **state)
 {
 	struct backup_fixture *f = *state;
@@ -400,6 +422,7 @@ main(void)
 		CASE(without_apply_the_index_stays_as_it_is),
 		CASE(an_index_that_alone_knows_a_pack_is_kept),
 		CASE(whole_snapshots_are_left_alone),
+		CASE(a_snapshot_that_cannot_be_read_is_named),
 		CASE(a_missing_pack_costs_its_files_and_no_others),
 		CASE(a_damaged_frame_is_found_by_reading),
 		CASE(a_lost_tree_costs_its_folder_a_lost_root_everything),
