@@ -72,7 +72,8 @@ import_main(struct session *session, struct error *err)
 
 	if (!option_given(&session->line, "name")) {
 		error_set(err, ERROR_USAGE, "the name of the import is missing");
-		error_hint(err, "say --name NAME: the path of the data in the snapshot, as db/dump.sql");
+		error_hint(err,
+		    "say --name NAME: the path of the data in the snapshot, as db/dump.sql");
 		goto out;
 	}
 	if (!text_is_utf8(option_value(&session->line, "name"),

@@ -10,14 +10,14 @@
  * A tar may be v7, ustar, GNU or pax, plain or compressed (gzip, zstd, xz, bzip2, lz4, lzip, lzma,
  * compress).  Its members come in any order:
  *   - Folders that are missing are made (0755, root, the newest time of what is in them).
- *   - Of a name that comes twice the last one counts; a folder that holds something is not replaced.
+ *   - Of a name that comes twice the last one counts; a folder that holds something stays.
  *   - A hard link's target may follow it; one that never comes is a loss.
  *   - Absolute names lose their slash, with a note; ".." in a name refuses the archive.
- * An archive without its end mark was cut off, wherever that happened, and is refused, as is one that is
- * damaged: there is no snapshot then.
+ * An archive without its end mark was cut off, wherever that happened, and is refused, as is one
+ * that is damaged: there is no snapshot then.
  *
- * Memory: about 130 bytes and the name for each path while a tar arrives, at most IMPORT_MEMORY_MAX;
- * attributes and contents' names wait in an unlinked file in the spool folder.  Contents stream
+ * Memory: about 130 bytes and the name for each path while a tar arrives, at most
+ * IMPORT_MEMORY_MAX; attributes and contents' names wait in an unlinked file in the spool folder.  Contents stream
  * through a few frames, whatever their size.
  */
 #ifndef HOLDFAST_AGENT_FILES_ARCHIVE_IN_H
@@ -69,8 +69,8 @@ int import_name(const char *name, enum import_format format, char **ret, struct 
 /*
  * Store what the input gives.  Returns 0 with a snapshot (caller frees) once it is durable.
  * A file that is as in the snapshot before keeps its time, so that nothing has changed.
- * ERROR_BAD_REQUEST: nothing came, it is no tar, the tar is cut off or damaged, or holds a name that
- * leads out; ERROR_TOO_LARGE: a limit above; the input's own error; ERROR_NO_SPACE, ...
+ * ERROR_BAD_REQUEST: nothing came, it is no tar, the tar is cut off or damaged, or holds a name
+ * that leads out; ERROR_TOO_LARGE: a limit above; the input's own error; ERROR_NO_SPACE, ...
  * Members that could not be kept are losses in progress and in the snapshot.
  */
 int files_import(struct repository *repo, const struct import_options *options,

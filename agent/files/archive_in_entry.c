@@ -92,7 +92,8 @@ add_xattr(struct gathered *gathered, const char *name, const void *value, size_t
 	if (name_len == 0 || name_len > XATTR_NAME_MAX ||
 	    len > TREE_XATTRS_MAX - gathered->total ||
 	    name_len > TREE_XATTRS_MAX - gathered->total - len) {
-		snprintf(why, sizeof(why), "its attribute '%.*s' is too large", XATTR_NAME_MAX, name);
+		snprintf(why, sizeof(why), "its attribute '%.*s' is too large", XATTR_NAME_MAX,
+		    name);
 		import_loss(gathered->import, gathered->path, why);
 		return;
 	}

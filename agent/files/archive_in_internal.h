@@ -1,7 +1,7 @@
 /*
  * The parts of an import: archive_in.c (from bytes to snapshot), archive_in_tar.c (members of a
- * tar), archive_in_entry.c (their attributes), archive_in_content.c (files' data on its way into the
- * repository), archive_in_tree.c (paths until the end, then folders in order).
+ * tar), archive_in_entry.c (their attributes), archive_in_content.c (files' data on its way into
+ * the repository), archive_in_tree.c (paths until the end, then folders in order).
  */
 #ifndef HOLDFAST_AGENT_FILES_ARCHIVE_IN_INTERNAL_H
 #define HOLDFAST_AGENT_FILES_ARCHIVE_IN_INTERNAL_H

@@ -19,7 +19,7 @@ struct tar {
 	struct import *import;
 	struct archive *archive;
 	struct import_content *content;
-	struct buffer path, target; /* of the member at hand, in the snapshot, without first slash */
+	struct buffer path, target; /* of the member, in the snapshot, without first slash */
 	size_t base_len;            /* of the import's own path in it */
 	bool absolute_told;
 	char *last;                 /* the member before, printable; or NULL */
@@ -56,10 +56,11 @@ tar_failed(const struct tar *tar, struct error *err)
 	if (import->bytes_read == 0)
 		return error_set(err, ERROR_BAD_REQUEST, "nothing came, not even an empty archive");
 	if (archive_format(tar->archive) == 0 && tar->last == NULL) {
-		error_set(err, ERROR_BAD_REQUEST, "this is no tar archive, or its beginning is damaged%s%s",
+		error_set(err, ERROR_BAD_REQUEST,
+		    "this is no tar archive, or its beginning is damaged%s%s",
 		    why != NULL ? ": " : "", why != NULL ? why : "");
-		return error_hint(err, "it may be compressed by gzip, zstd, xz, bzip2, lz4, lzip; what is "
-		    "no archive is kept as a file: format=file");
+		return error_hint(err, "it may be compressed by gzip, zstd, xz, bzip2, lz4, lzip; "
+		    "what is no archive is kept as a file: format=file");
 	}
 	error_set(err, ERROR_BAD_REQUEST, "the archive is damaged or cut off %s%.200s%s: %s",
 	    tar->last != NULL ? "at or behind '" : "at its beginning", tar->last != NULL ? tar->last
@@ -133,10 +134,11 @@ set_path(struct tar *tar, struct buffer *path, const char *name, struct error *e
 		if (len == 0)
 			break;
 		if (len == 2 && p[0] == '.' && p[1] == '.')
-			return refuse_name(name, ERROR_BAD_REQUEST, "leads out of the archive by '..'",
-			    err);
+			return refuse_name(name, ERROR_BAD_REQUEST,
+			    "leads out of the archive by '..'", err);
 		if (len > TREE_NAME_MAX)
-			return refuse_name(name, ERROR_TOO_LARGE, "has a part that is too long", err);
+			return refuse_name(name, ERROR_TOO_LARGE, "has a part that is too long",
+			    err);
 		if (++depth > IMPORT_DEPTH_MAX)
 			return refuse_name(name, ERROR_TOO_LARGE, "lies too deep", err);
 		if (len != 1 || p[0] != '.') {
@@ -196,7 +198,8 @@ take_data(struct tar *tar, struct error *err)
 
 	while ((code = archive_read_data_block(tar->archive, &data, &len, &offset)) == ARCHIVE_OK) {
 		if (offset < 0)
-			return error_set(err, ERROR_BAD_REQUEST, "its data lies outside of its size");
+			return error_set(err, ERROR_BAD_REQUEST,
+			    "its data lies outside of its size");
 		if (import_content_put(tar->content, (uint64_t)offset, data, len, err) != 0)
 			return -1;
 		if (writer_has_failed(tar->import->writer))
@@ -233,7 +236,8 @@ take_entry(struct tar *tar, struct archive_entry *from, struct error *err)
 	if (tar->path.len == 0) {
 		/* "./" under "/": the root has no attributes. */
 		if (entry.kind != ENTRY_DIRECTORY)
-			import_loss(import, "", "a member that is no folder has the name of the root");
+			import_loss(import, "",
+			    "a member that is no folder has the name of the root");
 		entry_done(&entry);
 		return 0;
 	}
@@ -312,8 +316,8 @@ take_members(struct tar *tar, struct error *err)
 	 */
 	if (archive_filter_bytes(tar->archive, 0) - end >= 512)
 		return 0;
-	error_set(err, ERROR_BAD_REQUEST, "the archive ends behind '%.200s' without its end mark: it was "
-	    "cut off", tar->last != NULL ? tar->last : "");
+	error_set(err, ERROR_BAD_REQUEST,
+	    "the archive ends behind '%.200s' without its end mark: it was cut off", tar->last != NULL ? tar->last : "");
 	return error_hint(err, "nothing of it was kept; make it again");
 }
 

@@ -332,7 +332,8 @@ load_file(struct import_tree *tree, const struct import_file *file, struct entry
 	int rc = -1;
 
 	bytes = mem_try(file->len, err);
-	if (bytes == NULL || import_spool_get(tree->spool, file->offset, bytes, file->len, err) != 0)
+	if (bytes == NULL ||
+	    import_spool_get(tree->spool, file->offset, bytes, file->len, err) != 0)
 		goto out;
 	if (tree_decode(bytes, file->len, &entries, &count, err) != 0 || count != 1) {
 		error_prefix(err, "in the import's own notes: ");
@@ -497,7 +498,8 @@ previous_of(struct build_frame *frame, const struct import_node *node)
 		int order = memcmp(entry->name, node->name, len);
 
 		if (order == 0)
-			order = (entry->name_len > node->name_len) - (entry->name_len < node->name_len);
+			order = (entry->name_len > node->name_len) -
+			    (entry->name_len < node->name_len);
 		if (order == 0)
 			return entry;
 		if (order > 0)

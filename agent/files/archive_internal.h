@@ -1,6 +1,6 @@
 /*
- * What the files of archive share: archive.c (walk and stream), archive_entry.c (attributes, also for
- * archive_in_entry.c).
+ * What the files of archive share: archive.c (walk and stream), archive_entry.c (attributes, also
+ * for archive_in_entry.c).
  */
 #ifndef HOLDFAST_AGENT_FILES_ARCHIVE_INTERNAL_H
 #define HOLDFAST_AGENT_FILES_ARCHIVE_INTERNAL_H

@@ -85,8 +85,9 @@ enum connection_state connection_state(struct connections *connections,
 void connection_cut(struct connections *connections, struct connection *connection,
     const char *answer);
 
-/* So much of a streamed body has come: goes to (or on in) STREAM.  False if it was cut meanwhile. */
-bool connection_received(struct connections *connections, struct connection *connection, size_t len);
+/* So much of a streamed body has come: goes to, or on in, STREAM.  False if it was cut. */
+bool connection_received(struct connections *connections, struct connection *connection,
+    size_t len);
 /*
  * Send a last answer, as far as the socket takes it at once, while the body still arrives: the
  * client can read it while the rest of the body is thrown away, for header_ms at most.  False if
@@ -94,7 +95,7 @@ bool connection_received(struct connections *connections, struct connection *con
  */
 bool connection_answer(struct connections *connections, struct connection *connection,
     const char *answer);
-/* A body is not wanted any more: cut it with this answer in a second, unless it is answered before. */
+/* A body is not wanted any more: cut with this answer in a second, unless it is answered before. */
 void connection_end_soon(struct connections *connections, struct connection *connection,
     const char *answer);
 

@@ -364,7 +364,8 @@ take_stream(struct request *request, const char *data, size_t *len)
 		return connection_enter(connections, request->connection, CONNECTION_BUSY) ? MHD_YES
 		    : MHD_NO;
 	if (state == UPLOAD_OPEN)
-		return connection_received(connections, request->connection, taken) ? MHD_YES : MHD_NO;
+		return connection_received(connections, request->connection, taken) ? MHD_YES
+		    : MHD_NO;
 	/* The run has failed.  What is on its way is read, if it has an end. */
 	if (request->framing.chunked ||
 	    request->framing.length - request->received > DISCARD_MAX)

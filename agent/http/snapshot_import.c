@@ -21,7 +21,8 @@ check_request(const struct request *request, struct error *err)
 	/* It stands for a request that is sent again, and nothing here compares the two bodies. */
 	if (request->fields[REQUEST_IDEMPOTENCY_KEY] != NULL) {
 		error_set(err, ERROR_BAD_REQUEST, "an upload takes no Idempotency-Key");
-		return error_hint(err, "send it without; what is stored already is not stored twice");
+		return error_hint(err,
+		    "send it without: what is stored already is not stored again");
 	}
 	if (!request->framing.chunked && request->framing.length == 0) {
 		error_set(err, ERROR_BAD_REQUEST, "there is no body: nothing to keep");

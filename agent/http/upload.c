@@ -21,7 +21,7 @@ struct upload {
 	struct run_input input;
 	char run[RUN_ID_TEXT_SIZE];
 
-	pthread_mutex_t lock; /* what follows; may be held when the server's suspend_lock is taken */
+	pthread_mutex_t lock; /* what follows; the server's suspend_lock is taken after it */
 	pthread_cond_t filled;
 	unsigned references;
 	struct request *request; /* NULL once it is over */

@@ -42,7 +42,7 @@ const char *upload_run(const struct upload *upload);
 
 enum upload_state {
 	UPLOAD_OPEN, /* all was taken */
-	UPLOAD_FULL, /* some was not: the connection is suspended, and will be called with the rest */
+	UPLOAD_FULL, /* some was not: the connection is suspended until there is room */
 	UPLOAD_OVER  /* nobody wants it any more; err says why */
 };
 /* Returns how much was taken. */

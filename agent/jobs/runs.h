@@ -68,8 +68,8 @@ struct run_start {
 	/* Or NULL.  For 24 hours, the same key with the same kind and arguments gives the same
 	 * run, with others ERROR_CONFLICT. */
 	const char *idempotency_key;
-	/* Of an import; copied.  Released by the run, if one was started: it outlives no restart, and
-	 * a run that is started by it fails.  NULL for other kinds. */
+	/* Of an import, NULL for other kinds; copied.  Released by the run, if one was started.  It
+	 * outlives no restart: a run that was still queued then fails. */
 	const struct run_input *input;
 };
 

@@ -1,5 +1,5 @@
 /*
- * Runs of the kind "import": a stream of bytes that the starter of the run feeds becomes a snapshot.
+ * Runs of the kind "import": bytes that whoever starts the run feeds become a snapshot.
  */
 #ifndef HOLDFAST_AGENT_JOBS_RUNS_IMPORT_H
 #define HOLDFAST_AGENT_JOBS_RUNS_IMPORT_H

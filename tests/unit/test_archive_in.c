@@ -240,7 +240,8 @@ import_refused(struct fixture *f, enum error_code code, const char *text)
 static int
 look(struct fixture *f, const char *path, struct entry *ret)
 {
-	return tree_lookup(f->repo, f->snapshot->roots, f->snapshot->root_count, path, ret, &f->err);
+	return tree_lookup(f->repo, f->snapshot->roots, f->snapshot->root_count, path, ret,
+	    &f->err);
 }
 
 static bool
@@ -334,7 +335,8 @@ assert_same_entry(const struct entry *a, const struct entry *b)
 		assert_string_equal(a->xattrs[i].name, b->xattrs[i].name);
 		assert_int_equal(a->xattrs[i].len, b->xattrs[i].len);
 		if (a->xattrs[i].len > 0)
-			assert_memory_equal(a->xattrs[i].value, b->xattrs[i].value, a->xattrs[i].len);
+			assert_memory_equal(a->xattrs[i].value, b->xattrs[i].value,
+			    a->xattrs[i].len);
 	}
 	assert_int_equal(a->sparse, b->sparse);
 	assert_int_equal(a->extent_count, b->extent_count);
@@ -416,7 +418,8 @@ static void
 tar_of_a_backup_becomes_what_was_backed_up(void **state)
 {
 	static const size_t pieces[] = { 0, 777, 1 };
-	static const enum archive_format_kind kinds[] = { ARCHIVE_TAR, ARCHIVE_TAR_ZST, ARCHIVE_TAR };
+	static const enum archive_format_kind kinds[] = { ARCHIVE_TAR, ARCHIVE_TAR_ZST,
+		ARCHIVE_TAR };
 	struct snapshot *backup, *first = NULL;
 	struct fixture *f = *state;
 
@@ -428,8 +431,8 @@ tar_of_a_backup_becomes_what_was_backed_up(void **state)
 		f->piece = pieces[i];
 		import_well(f, "/");
 		assert_int_equal(f->progress.notes.total, 0);
-		assert_true(assert_same_trees(f, backup->roots, backup->root_count, f->snapshot->roots,
-		    f->snapshot->root_count) > 25);
+		assert_true(assert_same_trees(f, backup->roots, backup->root_count,
+		    f->snapshot->roots, f->snapshot->root_count) > 25);
 		assert_int_equal(f->snapshot->files, backup->files);
 		assert_int_equal(f->snapshot->directories, backup->directories);
 		assert_int_equal(f->snapshot->others, backup->others);
@@ -568,7 +571,8 @@ name_that_leads_out_refuses_the_archive(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char *text = mem_printf("the member '%s' leads out of the archive by '..'", names[i]);
+		char *text = mem_printf("the member '%s' leads out of the archive by '..'",
+		    names[i]);
 
 		tar_begin(f);
 		put_file(f, "before", "1");
@@ -885,7 +889,8 @@ damage_within_an_archive_refuses_it(void **state)
 	put_file(f, "two", "2");
 	tar_end(f);
 	f->tar.data[at + 20] ^= 0x20;
-	import_refused(f, ERROR_BAD_REQUEST, "the archive is damaged or cut off at or behind 'one'");
+	import_refused(f, ERROR_BAD_REQUEST,
+	    "the archive is damaged or cut off at or behind 'one'");
 	/* Rubbish behind the end mark is something that was to be kept, too. */
 	f->tar.data[at + 20] ^= 0x20;
 	import_well(f, "/");
