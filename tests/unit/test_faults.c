@@ -416,6 +416,53 @@ writers_at_once_each_store_a_whole_snapshot(void **state)
 	trial_end(t);
 }
 
+#define ROUNDS 8
+
+static pid_t
+start(const struct trial *t, trial_fn *act)
+{
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	if (child == 0) {
+		struct error err = ERROR_INIT;
+		int rc = act(t, NULL, &err);
+
+		/* Of two prunes one may have to leave the work to the other. */
+		if (rc != 0 && act == trial_act_prune &&
+		    (err.code == ERROR_CLAIMED || err.code == ERROR_NOT_FOUND))
+			rc = 0;
+		if (rc != 0)
+			fprintf(stderr, "%s\n", err.message);
+		_exit(rc == 0 ? 0 : 1);
+	}
+	return child;
+}
+
+static void
+backups_and_prunes_at_once_harm_nothing(void **state)
+{
+	const struct trial *t = *state;
+	unsigned processes = 0;
+
+	trial_begin(t, t->two);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		pid_t children[] = { start(t, trial_act_backup), start(t, trial_act_prune),
+			start(t, trial_act_prune), start(t, trial_act_backup) };
+		int status;
+
+		for (size_t i = 0; i < ARRAY_LEN(children); i++, processes++) {
+			assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+			assert_int_equal(status, 0);
+		}
+		assert_true(trial_assert_sound(t, test_passphrase(), "at once") >= 1);
+		trial_assert_latest(t, "at once");
+	}
+	print_message("# %u processes, two backups and two prunes at once\n", processes);
+	trial_end(t);
+}
+
 /* While the writer stands still just before an operation on what begins with `at`, its claim is
  * taken for dead and everything without use is removed. */
 struct standstill {
@@ -610,6 +657,7 @@ main(void)
 		cmocka_unit_test(a_repair_of_the_index_that_is_cut_off_anywhere_can_be_done_again),
 		cmocka_unit_test(a_repair_of_snapshots_that_is_cut_off_anywhere_can_be_done_again),
 		cmocka_unit_test(a_merge_of_index_files_that_is_cut_off_anywhere_loses_nothing),
+		cmocka_unit_test(backups_and_prunes_at_once_harm_nothing),
 		cmocka_unit_test(a_pin_that_is_cut_off_anywhere_is_there_or_not),
 		cmocka_unit_test(forgetting_and_recalling_that_are_cut_off_anywhere_lose_nothing),
 	};
