@@ -87,7 +87,8 @@ end_block(struct container *container, struct error *err)
 	put_long(frame, (int64_t)container->block.len);
 	container->bytes += frame->len + container->block.len + AVRO_SYNC_SIZE;
 	container->block_rows = 0;
-	if (container->sink != NULL && (container->sink(container->arg, frame->data, frame->len, err) != 0 ||
+	if (container->sink != NULL &&
+	    (container->sink(container->arg, frame->data, frame->len, err) != 0 ||
 	    container->sink(container->arg, container->block.data, container->block.len,
 	    err) != 0 || container->sink(container->arg, container->sync, AVRO_SYNC_SIZE,
 	    err) != 0))

@@ -31,10 +31,14 @@ struct load {
 int
 load_session(struct mariadb *db, bool exact, struct error *err)
 {
+	/*
+	 * unique_checks stay on: without them InnoDB sorts what it loads into an empty table, which
+	 * takes twice the time where the rows come in the order of the key already, as ours do.
+	 */
 	if (mariadb_do(db,
 	    "SET SESSION time_zone = '+00:00', net_read_timeout = 31536000,"
 	    " net_write_timeout = 31536000, max_statement_time = 0, foreign_key_checks = 0,"
-	    " unique_checks = 0, sql_quote_show_create = 1, lock_wait_timeout = 60,"
+	    " unique_checks = 1, sql_quote_show_create = 1, lock_wait_timeout = 60,"
 	    " innodb_lock_wait_timeout = 60", err) != 0)
 		return -1;
 	if (exact)
@@ -327,6 +331,8 @@ infile_read(void *arg, char *buf, unsigned int len)
 	if (load->sent == load->out.len && (load->ended || more_rows(load) != 0))
 		return load->ended ? 0 : -1;
 	n = load->out.len - load->sent;
+	if (n == 0)
+		return 0;
 	if (n > len)
 		n = len;
 	memcpy(buf, load->out.data + load->sent, n);

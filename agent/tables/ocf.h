@@ -4,8 +4,8 @@
  * Trust: nothing in a file is believed.  Lengths and counts are bounded by what is there,
  * nesting, inflation and the schema by limits; a breach is ERROR_CORRUPT, a schema or codec that
  * cannot be a table ERROR_UNSUPPORTED.
- * Codecs: null, deflate, zstandard.  Fields: null, boolean, int, long, float, double, bytes, string,
- * fixed, enum, logical types on them, and unions of these.
+ * Codecs: null, deflate, zstandard.  Fields: null, boolean, int, long, float, double, bytes,
+ * string, fixed, enum, logical types on them, and unions of these.
  * Memory: one block, read as it arrives, and its inflated form.
  */
 #ifndef HOLDFAST_AGENT_TABLES_OCF_H

@@ -33,8 +33,8 @@ struct tables_restore_options {
 
 /*
  * ret_json: {"table", "as", "mode", "source", "rows", "checksum", "verified"}, for a dry run {...,
- * "present": {"rows", "checksum", "same_columns"} or null, "same"}.  ret_snapshot: what was read, ""
- * for the exchange storage.
+ * "present": {"rows", "checksum", "same_columns"} or null, "same"}.  ret_snapshot: what was read,
+ * "" for the exchange storage.
  * ERROR_NOT_FOUND: no such file, no such table to append to; ERROR_BAD_REQUEST: the file does not
  * fit; ERROR_CONFLICT: another restore of the table is at work; ERROR_CORRUPT: the rows that came
  * out are not those that went in.

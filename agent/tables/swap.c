@@ -1,8 +1,9 @@
 /*
  * A shadow table, and how it takes a table's place.
  *
- * RENAME is atomic, but foreign keys of other tables follow the table that is renamed away; they are
- * brought back by dropping it and by renaming the new one to its name and back, in one statement.
+ * RENAME is atomic, but foreign keys of other tables follow the table that is renamed away; they
+ * are brought back by dropping it and by renaming the new one to its name and back, in one
+ * statement.
  * Names of foreign keys and triggers belong to the old table until it is gone: the shadow has its
  * own under names of ours, which are exchanged at the end, so that they act at every moment.
  */
