@@ -83,11 +83,12 @@ parity_orphans(struct repository *repo, struct object_names *ret, struct error *
 		object_names_done(ret);
 		return -1;
 	}
-	qsort(packs.list, packs.count, sizeof(*packs.list), compare_ids);
+	if (packs.count > 0)
+		qsort(packs.list, packs.count, sizeof(*packs.list), compare_ids);
 	for (size_t i = 0; i < ret->count; i++) {
 		struct object_id id;
 		bool orphan = parity_name_parse(ret->list[i], &id) != 0 ||
-		    (bsearch(&ret->list[i], packs.list, packs.count, sizeof(*packs.list),
+		    packs.count == 0 || (bsearch(&ret->list[i], packs.list, packs.count, sizeof(*packs.list),
 		        compare_ids) == NULL && !repository_knows_pack(repo, &id));
 
 		if (orphan)
