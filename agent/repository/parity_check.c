@@ -88,8 +88,9 @@ parity_orphans(struct repository *repo, struct object_names *ret, struct error *
 	for (size_t i = 0; i < ret->count; i++) {
 		struct object_id id;
 		bool orphan = parity_name_parse(ret->list[i], &id) != 0 ||
-		    packs.count == 0 || (bsearch(&ret->list[i], packs.list, packs.count, sizeof(*packs.list),
-		        compare_ids) == NULL && !repository_knows_pack(repo, &id));
+		    ((packs.count == 0 || bsearch(&ret->list[i], packs.list, packs.count,
+		        sizeof(*packs.list), compare_ids) == NULL) &&
+		    !repository_knows_pack(repo, &id));
 
 		if (orphan)
 			ret->list[kept++] = ret->list[i];
