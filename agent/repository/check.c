@@ -87,6 +87,24 @@ report_bad_pack(struct check *check, const struct object_id *pack, const struct 
 	pthread_mutex_unlock(&check->lock);
 }
 
+/* What only a newer version can read is not damaged, but not checked either. */
+static void
+pass_over(struct check *check, const char *object, const struct error *why)
+{
+	progress_loss(check->progress, object, strlen(object), "not checked: %s", why->message);
+}
+
+/* Of a pack or an index file: what is missing elsewhere may be known to it. */
+static void
+pass_over_blobs(struct check *check, const char *object, const struct error *why)
+{
+	pass_over(check, object, why);
+	pthread_mutex_lock(&check->lock);
+	if (check->newer.code == ERROR_NONE)
+		check->newer = *why;
+	pthread_mutex_unlock(&check->lock);
+}
+
 /* The first bytes of a pack say what it is; nothing reads them but check. */
 static int
 check_header(struct check *check, const struct object_id *id, struct error *err)
@@ -179,7 +197,7 @@ static int
 check_pack(struct check *check, const char *name, uint64_t size, bool read,
     struct frame_coder *coder, struct buffer *plain, struct error *err)
 {
-	struct pack_directory *directory;
+	struct pack_directory *directory = NULL;
 	struct error why = ERROR_INIT;
 	struct object_id id;
 	int rc = 0;
@@ -188,9 +206,13 @@ check_pack(struct check *check, const char *name, uint64_t size, bool read,
 		add_damage(check, name, "does not belong into a repository");
 		return 0;
 	}
-	if (check_header(check, &id, &why) != 0 ||
-	    pack_read_directory(check->repo->storage, check->repo->keys, &id, &directory,
-	        &why) != 0) {
+	if (pack_read_directory(check->repo->storage, check->repo->keys, &id, &directory,
+	        &why) != 0 || check_header(check, &id, &why) != 0) {
+		pack_directory_free(directory);
+		if (why.code == ERROR_UNSUPPORTED) {
+			pass_over_blobs(check, name, &why);
+			return 0;
+		}
 		report_bad_pack(check, &id, &why, false);
 		check_parity(check, &id, read);
 		return 0;
@@ -340,9 +362,17 @@ check_index(struct check *check, struct error *err)
 	bool suspect = false;
 
 	for (size_t i = 0; i < repo->bad_file_count; i++) {
+		struct index_file *file;
 		char name[INDEX_NAME_SIZE];
 
 		index_name(&repo->bad_files[i], name);
+		if (index_read_header(repo->storage, repo->keys, &repo->bad_files[i], &file,
+		    &why) == 0)
+			index_file_free(file);
+		else if (why.code == ERROR_UNSUPPORTED) {
+			pass_over_blobs(check, name, &why);
+			continue;
+		}
 		add_damage(check, name, "index file is damaged; its packs were read instead");
 	}
 	for (size_t i = 0; i < repo->pack_count && !suspect; i++)
@@ -416,6 +446,11 @@ blob_problem(void *arg, const char *path, size_t len, const struct blob_id *id,
 		number = contradiction(check, why);
 	} else if (blob_table_find(&check->bad_blobs, id, &at) == 1) {
 		number = at.frame;
+	} else if (check->newer.code != ERROR_NONE) {
+		/* It may well lie in what was passed over. */
+		progress_loss(check->progress, len > 0 ? path : "/", len > 0 ? len : 1,
+		    "not checked: %s", check->newer.message);
+		return 0;
 	} else {
 		char text[BLOB_ID_TEXT_SIZE], object[BLOB_ID_TEXT_SIZE + 8] = "blob ";
 
@@ -439,7 +474,10 @@ bad_snapshot(void *arg, const char *id, const struct error *why)
 	char name[64] = "snapshots/";
 
 	strncat(name, id, sizeof(name) - strlen(name) - 1);
-	add_damage(arg, name, why->message);
+	if (why->code == ERROR_UNSUPPORTED)
+		pass_over(arg, name, why);
+	else
+		add_damage(arg, name, why->message);
 }
 
 static int
@@ -563,7 +601,11 @@ check_sealed(struct check *check, struct error *err)
 				continue;
 			/* Gone meanwhile is fine. */
 			if (sealed_json_read(repo, folders[f].folder, folders[f].type, &id, &json,
-			    &why) != 0 && why.code != ERROR_NOT_FOUND)
+			    &why) == 0 || why.code == ERROR_NOT_FOUND)
+				;
+			else if (why.code == ERROR_UNSUPPORTED)
+				pass_over(check, names.list[i], &why);
+			else
 				add_damage(check, names.list[i], why.message);
 			json_decref(json);
 		}

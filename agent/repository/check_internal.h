@@ -33,6 +33,7 @@ struct check {
 	size_t next_pack;
 	struct error err;            /* the first that ended a thread */
 	bool failed;
+	struct error newer;          /* the first pack or index file of a newer format */
 	const struct snapshot *snapshot; /* the one being scanned */
 };
 

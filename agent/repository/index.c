@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/repository/format.h"
 #include "shared/mem.h"
 
 static const char index_magic[8] = { 'H', 'F', 'I', 'N', 'D', 'X', '1', '\n' };
@@ -291,6 +292,7 @@ index_read_header(struct storage *storage, const struct keys *keys, const struct
 	uint32_t len;
 	struct reader r;
 	const uint8_t *p;
+	unsigned newer = 0;
 	int rc = -1, there;
 
 	index_name(id, name);
@@ -301,7 +303,8 @@ index_read_header(struct storage *storage, const struct keys *keys, const struct
 		goto out;
 	reader_init(&r, preamble, sizeof(preamble), "index file");
 	reader_get(&r, sizeof(index_magic), &p, err);
-	if (memcmp(p, index_magic, sizeof(index_magic)) != 0) {
+	newer = format_newer(p, index_magic);
+	if (memcmp(p, index_magic, sizeof(index_magic)) != 0 && newer == 0) {
 		error_set(err, ERROR_CORRUPT, "not an index file");
 		goto out;
 	}
@@ -325,6 +328,12 @@ index_read_header(struct storage *storage, const struct keys *keys, const struct
 		error_set(err, ERROR_CORRUPT, "index header is damaged");
 		goto out;
 	}
+	/* It opens as what this version writes: only its first bytes are wrong. */
+	if (newer != 0) {
+		newer = 0;
+		error_set(err, ERROR_CORRUPT, "not an index file");
+		goto out;
+	}
 	if (index_header_decode(plain, len - SEAL_OVERHEAD, INDEX_PREAMBLE_SIZE + len, &file,
 	    err) != 0)
 		goto out;
@@ -338,7 +347,9 @@ index_read_header(struct storage *storage, const struct keys *keys, const struct
 	file = NULL;
 	rc = 0;
 out:
-	if (rc != 0)
+	if (rc != 0 && newer != 0 && err->code == ERROR_CORRUPT)
+		format_refuse(name, newer, err);
+	else if (rc != 0)
 		error_prefix(err, "%s: ", name);
 	index_file_free(file);
 	free(sealed);

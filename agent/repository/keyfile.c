@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/repository/chunker.h"
+#include "agent/repository/format.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
 
@@ -32,6 +33,8 @@ keyfile_decode(const void *data, size_t len, struct keyfile_header *ret, struct 
 	reader_init(&r, data, len, "key file");
 	if (reader_get(&r, sizeof(key_magic), &p, err) != 0)
 		return -1;
+	if (format_newer(p, key_magic) != 0)
+		return format_refuse("key file", format_newer(p, key_magic), err);
 	if (memcmp(p, key_magic, sizeof(key_magic)) != 0)
 		return error_set(err, ERROR_CORRUPT, "key file: not a key file of this version");
 	if (reader_get(&r, OBJECT_ID_SIZE, &p, err) != 0)

@@ -259,7 +259,7 @@ refresh_once(struct repository *repo, struct error *err)
 			continue;
 		if (index_read_header(repo->storage, repo->keys, &id, &file, &why) == 0)
 			add_file(repo, file);
-		else if (why.code == ERROR_CORRUPT)
+		else if (why.code == ERROR_CORRUPT || why.code == ERROR_UNSUPPORTED)
 			add_bad_file(repo, &id);
 		else
 			rc = why.code == ERROR_NOT_FOUND ? 1 : -1;

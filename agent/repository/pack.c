@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "agent/repository/format.h"
 #include "shared/mem.h"
 
 static const char header_magic[8] = { 'H', 'F', 'P', 'A', 'C', 'K', '1', '\n' };
@@ -364,6 +365,21 @@ pack_stored_source(struct pack_stored *stored, struct storage *storage,
 	return storage_size(storage, stored->name, &ret->size, err) < 0 ? -1 : 0;
 }
 
+/* What is wrong with a pack that does not end as it should; begin and end of one of a newer format
+ * both say so. */
+static int
+refuse_trailer(const struct pack_source *source, const uint8_t *magic, struct error *err)
+{
+	unsigned newer = format_newer(magic, trailer_magic);
+	uint8_t begin[sizeof(header_magic)];
+
+	if (newer != 0 && source->get(source->arg, 0, begin, sizeof(begin), err) != 0)
+		return -1;
+	if (newer != 0 && format_newer(begin, header_magic) == newer)
+		return format_refuse("pack", newer, err);
+	return error_set(err, ERROR_CORRUPT, "pack trailer is damaged or cut off");
+}
+
 /* Where the trailer says the directory is; checked against the size of the file. */
 static int
 read_trailer(const struct pack_source *source, uint64_t *ret_offset, uint32_t *ret_len,
@@ -386,7 +402,7 @@ read_trailer(const struct pack_source *source, uint64_t *ret_offset, uint32_t *r
 	if (memcmp(magic, trailer_magic, sizeof(trailer_magic)) != 0 ||
 	    *ret_offset < PACK_HEADER_SIZE || *ret_offset > size || *ret_len < SEAL_OVERHEAD ||
 	    *ret_len > PACK_DIRECTORY_MAX || *ret_offset + *ret_len + sizeof(trailer) != size)
-		return error_set(err, ERROR_CORRUPT, "pack trailer is damaged or cut off");
+		return refuse_trailer(source, magic, err);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "agent/repository/prune_internal.h"
 #include "agent/repository/scan.h"
 #include "agent/repository/sealed_json.h"
+#include "agent/repository/snapshot_internal.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
@@ -57,6 +58,22 @@ problem_ends_prune(void *arg, const char *path, size_t len, const struct blob_id
 	return -1;
 }
 
+static void
+bad_snapshot(void *arg, const char *id, const struct error *why)
+{
+	struct error *first = arg;
+
+	/* That one is of a newer format says more than that another is damaged. */
+	if (first->code != ERROR_NONE &&
+	    (first->code == ERROR_UNSUPPORTED || why->code != ERROR_UNSUPPORTED))
+		return;
+	error_set(first, why->code, "nothing was removed: snapshot '%s': %.300s", id, why->message);
+	if (why->code == ERROR_UNSUPPORTED)
+		error_hint(first, "what it needs is not known here: prune with the newer version");
+	else
+		error_hint(first, "forget that snapshot, or bring its file back from a copy");
+}
+
 /* Scan a snapshot that was forgotten less than the grace period ago: its data is still needed. */
 static int
 scan_trashed(struct prune *prune, const struct object_id *id, bool *ret_expired,
@@ -67,7 +84,7 @@ scan_trashed(struct prune *prune, const struct object_id *id, bool *ret_expired,
 	json_t *json;
 	int rc;
 
-	if (sealed_json_read(prune->repo, "trash", SEAL_TRASH, id, &json, err) != 0)
+	if (sealed_json_read(prune->repo, TRASH_FOLDER, SEAL_TRASH, id, &json, err) != 0)
 		return -1;
 	rc = time_parse(json_string_value(json_object_get(json, "trashed")) != NULL ?
 	    json_string_value(json_object_get(json, "trashed")) : "", false, &trashed, err);
@@ -88,17 +105,22 @@ scan_trash(struct prune *prune, struct error *err)
 	struct object_id id;
 	int rc = 0;
 
-	if (object_names_read(prune->repo->storage, "trash", &names, err) != 0)
+	if (object_names_read(prune->repo->storage, TRASH_FOLDER, &names, err) != 0)
 		return -1;
 	for (size_t i = 0; i < names.count && rc == 0; i++) {
 		struct error why = ERROR_INIT;
 		bool expired = false;
 
-		if (sealed_json_name_parse(names.list[i], "trash", &id) != 0)
+		if (sealed_json_name_parse(names.list[i], TRASH_FOLDER, &id) != 0)
 			continue;
 		rc = scan_trashed(prune, &id, &expired, &why);
-		/* What lies in the trash cannot keep prune from its work. */
-		if (rc != 0 && why.code == ERROR_CANCELLED)
+		/* What is damaged in the trash cannot keep prune from its work; what only a newer
+		 * version can read may still be brought back by that. */
+		if (rc != 0)
+			error_clear(err);
+		if (rc != 0 && why.code == ERROR_UNSUPPORTED)
+			bad_snapshot(err, names.list[i] + strlen(TRASH_FOLDER "/"), &why);
+		else if (rc != 0 && why.code == ERROR_CANCELLED)
 			*err = why;
 		else
 			rc = 0;
@@ -107,16 +129,6 @@ scan_trash(struct prune *prune, struct error *err)
 	}
 	object_names_done(&names);
 	return rc;
-}
-
-static void
-bad_snapshot(void *arg, const char *id, const struct error *why)
-{
-	struct error *first = arg;
-
-	if (first->code == ERROR_NONE)
-		error_set(first, ERROR_CORRUPT, "nothing was removed: snapshot '%s': %.300s", id,
-		    why->message);
 }
 
 /* Every blob that a snapshot needs; a damaged snapshot or tree ends the prune. */
@@ -135,7 +147,6 @@ find_used(struct prune *prune, struct error *err)
 	decisions = keep_decide(prune->options->policy, list, count);
 	if (damaged.code != ERROR_NONE) {
 		*err = damaged;
-		error_hint(err, "forget that snapshot, or bring its file back from a copy");
 		rc = -1;
 	}
 	scan_done(&prune->scan);
@@ -179,6 +190,25 @@ count_use(struct prune *prune)
 	pthread_rwlock_unlock(&repo->lock);
 }
 
+static int
+refuse_bad_index(struct repository *repo, struct error *err)
+{
+	for (size_t i = 0; i < repo->bad_file_count; i++) {
+		struct error why = ERROR_INIT;
+		struct index_file *file;
+
+		if (index_read_header(repo->storage, repo->keys, &repo->bad_files[i], &file,
+		    &why) == 0) {
+			index_file_free(file);
+		} else if (why.code == ERROR_UNSUPPORTED) {
+			*err = why;
+			return error_prefix(err, "nothing was removed: ");
+		}
+	}
+	error_set(err, ERROR_CORRUPT, "nothing was removed: an index file is damaged");
+	return error_hint(err, "see which with: holdfastd check");
+}
+
 /* Read index, marks and snapshots anew, and find out what each pack is needed for. */
 static int
 survey(struct prune *prune, struct error *err)
@@ -189,10 +219,8 @@ survey(struct prune *prune, struct error *err)
 	repository_trim(repo);
 	if (repository_refresh(repo, err) != 0)
 		return -1;
-	if (repo->bad_file_count > 0) {
-		error_set(err, ERROR_CORRUPT, "nothing was removed: an index file is damaged");
-		return error_hint(err, "see which with: holdfastd check");
-	}
+	if (repo->bad_file_count > 0)
+		return refuse_bad_index(repo, err);
 	if (repository_note_missing(repo, err) != 0 ||
 	    repository_load_unindexed(repo, err) != 0 || prune_load_marks(repo, err) != 0 ||
 	    repository_load_index(repo, err) != 0 || find_used(prune, err) != 0)
@@ -485,13 +513,19 @@ out:
 static int
 forget_phase(struct prune *prune, struct error *err)
 {
+	struct error bad = ERROR_INIT;
 	struct keep_decision *decisions;
 	struct snapshot **list;
 	size_t count;
 	int rc = 0;
 
-	if (snapshot_list(prune->repo, &list, &count, NULL, NULL, err) != 0)
+	if (snapshot_list(prune->repo, &list, &count, bad_snapshot, &bad, err) != 0)
 		return -1;
+	/* One of a newer format may count for the rules, too. */
+	if (bad.code == ERROR_UNSUPPORTED) {
+		*err = bad;
+		rc = -1;
+	}
 	decisions = keep_decide(prune->options->policy, list, count);
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		char time[TIME_TEXT_SIZE];

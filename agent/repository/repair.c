@@ -62,13 +62,15 @@ static bool
 is_still_needed(struct repository *repo, const char *name, const struct unreadable *unreadable)
 {
 	struct index_file *file = NULL;
-	struct error ignored = ERROR_INIT;
+	struct error why = ERROR_INIT;
 	struct object_id id;
 	bool needed = false;
 
-	if (unreadable->count == 0 || index_name_parse(name, &id) != 0 ||
-	    index_read_header(repo->storage, repo->keys, &id, &file, &ignored) != 0)
+	if (index_name_parse(name, &id) != 0)
 		return false;
+	/* Of one that only a newer version can read nobody here knows what it tells. */
+	if (index_read_header(repo->storage, repo->keys, &id, &file, &why) != 0)
+		return why.code == ERROR_UNSUPPORTED;
 	for (size_t p = 0; p < file->pack_count && !needed; p++)
 		for (size_t u = 0; u < unreadable->count && !needed; u++)
 			needed = memcmp(&file->packs[p].id, &unreadable->list[u],
@@ -432,6 +434,17 @@ avoid_bad_packs(struct repair *repair, struct error *err)
 	return 0;
 }
 
+/* What is missing here may be in packs that only a newer version can read: nothing is lost for
+ * sure. */
+static int
+refuse_newer(const struct repair *repair, struct error *err)
+{
+	if (repair->check.newer.code == ERROR_NONE)
+		return 0;
+	*err = repair->check.newer;
+	return error_prefix(err, "nothing was repaired: ");
+}
+
 /* Of a snapshot that cannot be read nothing can be saved; but it is not passed over. */
 static void
 snapshot_unreadable(void *arg, const char *id, const struct error *why)
@@ -464,7 +477,7 @@ repair_snapshots(struct repository *repo, bool apply, bool read_data,
 	if (apply && claim_take(repo, CLAIM_SHARED, "repair", NULL, CLAIM_WAIT_S, progress,
 	    &claim, err) != 0)
 		goto out;
-	if (check_find_bad(&repair.check, err) != 0 ||
+	if (check_find_bad(&repair.check, err) != 0 || refuse_newer(&repair, err) != 0 ||
 	    avoid_bad_packs(&repair, err) != 0 ||
 	    snapshot_list(repo, &list, &count, snapshot_unreadable, &repair, err) != 0)
 		goto out;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/repository/format.h"
 #include "shared/mem.h"
 
 static const char sealed_magic[8] = { 'H', 'F', 'J', 'S', 'O', 'N', '1', '\n' };
@@ -58,14 +59,17 @@ sealed_json_read(struct repository *repo, const char *folder, enum seal_type typ
 	struct buffer in = BUFFER_INIT;
 	json_error_t why;
 	uint8_t *plain = NULL;
+	unsigned newer = 0;
 	char name[64];
 	int rc = -1;
 
 	sealed_json_name(folder, id, name);
 	if (storage_get_whole(repo->storage, name, SEALED_JSON_MAX, &in, err) != 0)
 		goto out;
+	if (in.len >= sizeof(sealed_magic))
+		newer = format_newer(in.data, sealed_magic);
 	if (in.len < sizeof(sealed_magic) + SEAL_OVERHEAD ||
-	    memcmp(in.data, sealed_magic, sizeof(sealed_magic)) != 0) {
+	    (memcmp(in.data, sealed_magic, sizeof(sealed_magic)) != 0 && newer == 0)) {
 		error_set(err, ERROR_CORRUPT, "%s: damaged or cut off", name);
 		goto out;
 	}
@@ -74,6 +78,14 @@ sealed_json_read(struct repository *repo, const char *folder, enum seal_type typ
 		goto out;
 	if (unseal(repo->keys, type, id, 0, in.data + sizeof(sealed_magic),
 	    in.len - sizeof(sealed_magic), plain) != 0) {
+		if (newer != 0)
+			format_refuse(name, newer, err);
+		else
+			error_set(err, ERROR_CORRUPT, "%s: damaged", name);
+		goto out;
+	}
+	/* It opens as what this version writes: only its first bytes are wrong. */
+	if (newer != 0) {
 		error_set(err, ERROR_CORRUPT, "%s: damaged", name);
 		goto out;
 	}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/repository/format.h"
 #include "agent/repository/sealed_json.h"
 #include "agent/repository/snapshot_internal.h"
 #include "shared/mem.h"
@@ -215,6 +216,10 @@ snapshot_from_json(const json_t *json, struct snapshot **ret, struct error *err)
 	const char *outcome = json_string_value(json_object_get(json, "outcome"));
 	json_int_t format = json_integer_value(json_object_get(json, "format"));
 
+	if (json_is_object(json) && format > SNAPSHOT_FORMAT) {
+		format_refuse("snapshot", (unsigned long long)format, err);
+		goto fail;
+	}
 	if (!json_is_object(json) || format != SNAPSHOT_FORMAT) {
 		error_set(err, ERROR_CORRUPT, "snapshot: of unknown format %lld", (long long)format);
 		goto fail;
@@ -301,7 +306,7 @@ snapshot_list(struct repository *repo, struct snapshot ***ret, size_t *ret_count
 			continue;
 		if (read_snapshot(repo, &id, &list[count], &why) == 0) {
 			count++;
-		} else if (why.code == ERROR_CORRUPT) {
+		} else if (why.code == ERROR_CORRUPT || why.code == ERROR_UNSUPPORTED) {
 			if (bad != NULL)
 				bad(bad_arg, names.list[i] + strlen(SNAPSHOT_FOLDER "/"), &why);
 		} else if (why.code != ERROR_NOT_FOUND) { /* forgotten meanwhile is fine */

@@ -1162,7 +1162,7 @@ static void
 snapshots_that_lie_are_told_and_passed_over(void **state)
 {
 	static const char *const changes[] = {
-		"{\"format\": 2}", "{\"format\": 9223372036854775807}",
+		"{\"format\": 0}", "{\"format\": -9223372036854775807}",
 		"{\"files\": -1}", "{\"sequence\": \"1\"}", "{\"sequence\": -5}",
 		"{\"time\": \"2126-13-01T00:00:00Z\"}", "{\"time\": 1}",
 		"{\"roots\": [\"00\"]}", "{\"roots\": {}}", "{\"sources\": [1]}",

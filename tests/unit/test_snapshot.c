@@ -124,7 +124,7 @@ a_document_that_is_no_snapshot_is_refused(void **state)
 		const char *key, *value; /* NULL: without it */
 		const char *message;
 	} cases[] = {
-		{ "format", "2", "snapshot: of unknown format 2" },
+		{ "format", "-2", "snapshot: of unknown format -2" },
 		{ "format", NULL, "snapshot: of unknown format 0" },
 		{ "time", "\"yesterday\"", "snapshot: 'time' is not a time" },
 		{ "finished", NULL, "snapshot: 'finished' is not a time" },
