@@ -113,6 +113,77 @@ same_text(const json_t *claim, const char *key, const char *own)
 	return own[0] != '\0' && strcmp(own, get_text(claim, key)) == 0;
 }
 
+/* Where it stands since when a claim is known as it is: its id with every bit turned. */
+static void
+sight_name(const struct object_id *claim, struct object_id *ret_id, char ret_name[64])
+{
+	for (size_t i = 0; i < sizeof(ret_id->bytes); i++)
+		ret_id->bytes[i] = (uint8_t)~claim->bytes[i];
+	sealed_json_name(CLAIM_FOLDER, ret_id, ret_name);
+}
+
+/*
+ * Of a claim whose time says nothing: whether it was written again within stale_s.  That is seen
+ * by whoever comes by, each for the others, as a command ends long before.  The claim itself is left
+ * alone: to write it would bring it back after its holder, or another, has removed it.
+ */
+static bool
+has_changed(struct repository *repo, const struct object_id *id, const json_t *claim,
+    int64_t stale_s)
+{
+	struct timespec seen, now = time_now();
+	const char *refreshed = get_text(claim, "refreshed");
+	char name[64], text[TIME_TEXT_SIZE];
+	struct error ignored = ERROR_INIT;
+	struct object_id sight_id;
+	json_t *sight = NULL;
+	bool known;
+
+	sight_name(id, &sight_id, name);
+	known = sealed_json_read(repo, CLAIM_FOLDER, SEAL_CLAIM, &sight_id, &sight, &ignored) == 0 &&
+	    strcmp(get_text(sight, "refreshed"), refreshed) == 0 &&
+	    time_parse(get_text(sight, "seen"), false, &seen, &ignored) == 0 &&
+	    seen.tv_sec <= now.tv_sec;
+	json_decref(sight);
+	if (known)
+		return now.tv_sec - seen.tv_sec < stale_s;
+	time_format(now, 3, text);
+	sight = json_pack("{s:s, s:s, s:s}", "kind", "sight", "refreshed", refreshed, "seen", text);
+	/* If that fails, the next one to come by tries it. */
+	(void)sealed_json_write(repo, CLAIM_FOLDER, SEAL_CLAIM, &sight_id, sight, true, &ignored);
+	json_decref(sight);
+	return true;
+}
+
+/* A sight of a claim that is gone is of no use. */
+static int
+sweep_sight(struct repository *repo, const struct object_id *id, const char *name,
+    struct error *err)
+{
+	struct object_id claim_id;
+	char claim_name[64];
+	uint64_t size;
+	int there;
+
+	sight_name(id, &claim_id, claim_name);
+	there = storage_size(repo->storage, claim_name, &size, err);
+	return there == 0 ? storage_remove(repo->storage, name, err) : there < 0 ? -1 : 0;
+}
+
+static int
+remove_dead(struct repository *repo, const struct object_id *id, const char *name,
+    struct error *err)
+{
+	struct object_id sight_id;
+	char sight[64];
+
+	sight_name(id, &sight_id, sight);
+	if (storage_remove(repo->storage, name, err) != 0)
+		return -1;
+	/* If interrupted here, the sight is swept by whoever comes by. */
+	return storage_remove(repo->storage, sight, err);
+}
+
 /*
  * Whether the holder of somebody's claim may still be at work.
  *
@@ -121,7 +192,7 @@ same_text(const json_t *claim, const char *key, const char *own)
  * may be given to another machine or change while it runs.
  */
 static bool
-is_live(const json_t *claim)
+is_live(struct repository *repo, const struct object_id *id, const json_t *claim)
 {
 	struct process_identity self;
 	struct timespec refreshed;
@@ -142,9 +213,10 @@ is_live(const json_t *claim)
 		    !same_text(claim, "boot", self.boot))
 			stale_s = STALE_AFTER_RESTART_S;
 	}
-	/* Only the clock can tell. A time in the future counts as fresh. */
-	if (time_parse(get_text(claim, "refreshed"), false, &refreshed, &err) != 0)
-		return true;
+	/* Only the clock can tell. A time in the future counts as fresh, but not for ever. */
+	if (time_parse(get_text(claim, "refreshed"), false, &refreshed, &err) != 0 ||
+	    refreshed.tv_sec - time_now().tv_sec > stale_s)
+		return has_changed(repo, id, claim, stale_s);
 	return time_now().tv_sec - refreshed.tv_sec < stale_s;
 }
 
@@ -179,10 +251,12 @@ scan_claims(struct repository *repo, const struct object_id *own,
 			rc = storage_remove(repo->storage, names.list[i], err);
 			continue;
 		}
-		if (is_live(json))
+		if (strcmp(get_text(json, "kind"), "sight") == 0)
+			rc = sweep_sight(repo, &id, names.list[i], err);
+		else if (is_live(repo, &id, json))
 			each(arg, json);
 		else
-			rc = storage_remove(repo->storage, names.list[i], err);
+			rc = remove_dead(repo, &id, names.list[i], err);
 		json_decref(json);
 	}
 	object_names_done(&names);

@@ -4,7 +4,8 @@
  * A backup holds a shared claim for its run, the deleting phase of prune an exclusive one.
  * Reading needs none. A claim is a small sealed object that names host, process and run,
  * refreshed from time to time. It heals: one whose process is gone (beside this one: looked up;
- * elsewhere: not refreshed for CLAIM_STALE_S) is removed by whoever meets it. A holder that
+ * elsewhere: not refreshed for CLAIM_STALE_S, or not seen to be, if its time lies in the future) is
+ * removed by whoever meets it. A holder that
  * was stopped for so long that its claim was removed notices in claim_check(), which is called
  * before anything is published.
  * Source: agent/repository/FORMAT.md, "Claim".

@@ -9,15 +9,13 @@
 #define MARKS_FOLDER "marks"
 
 static int
-mark_from_json(const json_t *json, struct mark *ret)
+mark_from_json(json_t *json, struct mark *ret)
 {
 	const json_t *packs = json_object_get(json, "packs"), *item;
-	const char *time = json_string_value(json_object_get(json, "time"));
-	struct error ignored;
 	size_t i;
 
-	if (time == NULL || time_parse(time, false, &ret->time, &ignored) != 0 ||
-	    !json_is_array(packs))
+	ret->age_s = sealed_json_age(json, "time", &ret->met);
+	if (ret->age_s < 0 || !json_is_array(packs))
 		return -1;
 	json_array_foreach(packs, i, item) {
 		struct object_id id;
@@ -96,6 +94,23 @@ mark_write(struct repository *repo, const struct object_id *packs, size_t count,
 	json = json_pack("{s:s, s:o}", "time", text, "packs", list);
 	object_id_random(&id);
 	rc = sealed_json_write(repo, MARKS_FOLDER, SEAL_MARKS, &id, json, false, err);
+	json_decref(json);
+	return rc;
+}
+
+int
+mark_meet(struct repository *repo, const struct object_id *id, struct error *err)
+{
+	json_t *json;
+	bool met;
+	int rc = 0;
+
+	if (sealed_json_read(repo, MARKS_FOLDER, SEAL_MARKS, id, &json, err) != 0)
+		return err->code == ERROR_NOT_FOUND ? 0 : -1;
+	(void)sealed_json_age(json, "time", &met);
+	/* If interrupted here, the next prune meets it. */
+	if (met)
+		rc = sealed_json_write(repo, MARKS_FOLDER, SEAL_MARKS, id, json, true, err);
 	json_decref(json);
 	return rc;
 }

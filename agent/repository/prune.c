@@ -80,15 +80,19 @@ scan_trashed(struct prune *prune, const struct object_id *id, bool *ret_expired,
     struct error *err)
 {
 	struct snapshot *snapshot = NULL;
-	struct timespec trashed;
+	int64_t age_s;
 	json_t *json;
-	int rc;
+	bool met;
+	int rc = 0;
 
 	if (sealed_json_read(prune->repo, TRASH_FOLDER, SEAL_TRASH, id, &json, err) != 0)
 		return -1;
-	rc = time_parse(json_string_value(json_object_get(json, "trashed")) != NULL ?
-	    json_string_value(json_object_get(json, "trashed")) : "", false, &trashed, err);
-	*ret_expired = rc == 0 && time_now().tv_sec - trashed.tv_sec >= prune->options->grace_s;
+	age_s = sealed_json_age(json, "trashed", &met);
+	if (age_s < 0)
+		rc = error_set(err, ERROR_CORRUPT, "trash: 'trashed' is not a time");
+	*ret_expired = age_s >= 0 && age_s >= prune->options->grace_s;
+	if (met && !*ret_expired && !prune->options->dry_run)
+		rc = sealed_json_write(prune->repo, TRASH_FOLDER, SEAL_TRASH, id, json, true, err);
 	if (rc == 0 && !*ret_expired)
 		rc = snapshot_from_json(json_object_get(json, "snapshot"), &snapshot, err);
 	if (rc == 0 && snapshot != NULL)
@@ -324,7 +328,7 @@ remove_packs(struct prune *prune, const struct object_id *packs, size_t count,
 static bool
 is_due(const struct prune *prune, const struct mark *mark)
 {
-	return time_now().tv_sec - mark->time.tv_sec >= prune->options->grace_s;
+	return mark->age_s >= prune->options->grace_s;
 }
 
 /* Remove the packs of all marks that are due, but those that came into use again. */
@@ -370,10 +374,13 @@ delete_phase(struct prune *prune, struct error *err)
 
 	if (marks_read(prune->repo, &marks, err) != 0)
 		return -1;
-	for (size_t m = 0; m < marks.count; m++)
-		due = due || is_due(prune, &marks.list[m]);
 	rc = 0;
-	if (!due || prune->options->dry_run)
+	for (size_t m = 0; m < marks.count && rc == 0; m++) {
+		due = due || is_due(prune, &marks.list[m]);
+		if (marks.list[m].met && !prune->options->dry_run)
+			rc = mark_meet(prune->repo, &marks.list[m].id, err);
+	}
+	if (rc != 0 || !due || prune->options->dry_run)
 		goto out;
 	if (claim_take(prune->repo, CLAIM_EXCLUSIVE, "prune", NULL, EXCLUSIVE_WAIT_S,
 	    prune->progress, &claim, &busy) != 0) {

@@ -12,7 +12,8 @@
 /* One prune's marks: an object of its own, so that two prunes do not undo each other. */
 struct mark {
 	struct object_id id; /* of the object */
-	struct timespec time;
+	int64_t age_s;
+	bool met;            /* a time of the future that no prune has met yet */
 	struct object_id *packs;
 	size_t pack_count, pack_cap;
 };
@@ -28,6 +29,8 @@ void marks_done(struct marks *marks);
 /* Write these packs as one new mark. */
 int mark_write(struct repository *repo, const struct object_id *packs, size_t count,
     struct error *err);
+/* Note that a mark's time lies in the future, so that its age can be told later. */
+int mark_meet(struct repository *repo, const struct object_id *id, struct error *err);
 int mark_remove(struct repository *repo, const struct object_id *id, struct error *err);
 
 /* A pack that never came near its usual size. */

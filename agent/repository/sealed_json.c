@@ -6,6 +6,7 @@
 
 #include "agent/repository/format.h"
 #include "shared/mem.h"
+#include "shared/text.h"
 
 static const char sealed_magic[8] = { 'H', 'F', 'J', 'S', 'O', 'N', '1', '\n' };
 
@@ -100,4 +101,33 @@ out:
 	buffer_done(&in);
 	free(plain);
 	return rc;
+}
+
+/* 0 and the time of a member, or -1. */
+static int
+get_time(const json_t *json, const char *key, struct timespec *ret)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+	struct error ignored = ERROR_INIT;
+
+	return text != NULL ? time_parse(text, false, ret, &ignored) : -1;
+}
+
+int64_t
+sealed_json_age(json_t *json, const char *key, bool *ret_met)
+{
+	struct timespec then, now = time_now();
+	char text[TIME_TEXT_SIZE];
+
+	*ret_met = false;
+	if (get_time(json, key, &then) != 0)
+		return -1;
+	if (then.tv_sec <= now.tv_sec)
+		return now.tv_sec - then.tv_sec;
+	if (get_time(json, "seen", &then) == 0 && then.tv_sec <= now.tv_sec)
+		return now.tv_sec - then.tv_sec;
+	*ret_met = true;
+	time_format(now, 0, text);
+	json_object_set_new(json, "seen", json_string(text));
+	return 0;
 }

@@ -18,4 +18,13 @@ int sealed_json_read(struct repository *repo, const char *folder, enum seal_type
 int sealed_json_name_parse(const char *name, const char *folder, struct object_id *ret);
 void sealed_json_name(const char *folder, const struct object_id *id, char out[64]);
 
+/*
+ * How many seconds ago the time was that member `key` of the document tells, or -1 if it tells
+ * none.  A time of the future, which a clock that was ahead has written, counts from when it was
+ * first met: member "seen".  That is no part of the time itself, so that it does no harm if the
+ * clock is wrong now.
+ *   ret_met  it was met just now: "seen" was set, and the document is to be written again
+ */
+int64_t sealed_json_age(json_t *json, const char *key, bool *ret_met);
+
 #endif

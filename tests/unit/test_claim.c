@@ -14,7 +14,10 @@
 #include "agent/repository/sealed_json.h"
 #include "shared/mem.h"
 #include "shared/text.h"
+#include "tests/lib/system_hooks.h"
 #include "tests/lib/test_repository.h"
+
+#define TEN_YEARS_S (3652L * 86400)
 
 struct fixture {
 	char *folder, *path, *claims;
@@ -37,6 +40,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	hook_clock_ahead(0);
 	repository_close(f->repo);
 	test_folder_remove(f->folder);
 	free(f->path);
@@ -278,6 +282,141 @@ a_claim_from_the_future_counts_as_fresh(void **state)
 	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
 }
 
+/* Of another machine, whose clock is ten years ahead. */
+static void
+forge_future(struct fixture *f)
+{
+	forge_two(f, "machine", json_string("another machine"), "boot",
+	    json_string("another boot"), -TEN_YEARS_S);
+}
+
+/* Its holder, whose clock is still as wrong, refreshes it. */
+static void
+refresh_forged(struct fixture *f)
+{
+	struct object_names names;
+	struct error err = ERROR_INIT;
+	unsigned refreshed = 0;
+
+	assert_int_equal(object_names_read(f->repo->storage, "claims", &names, &err), 0);
+	for (size_t i = 0; i < names.count; i++) {
+		struct object_id id;
+		json_t *json;
+
+		assert_int_equal(sealed_json_name_parse(names.list[i], "claims", &id), 0);
+		assert_int_equal(sealed_json_read(f->repo, "claims", SEAL_CLAIM, &id, &json, &err),
+		    0);
+		if (json_object_get(json, "pid") != NULL) {
+			json_object_set_new(json, "refreshed",
+			    json_string("2099-01-01T00:00:00.000Z"));
+			assert_int_equal(sealed_json_write(f->repo, "claims", SEAL_CLAIM, &id, json,
+			    true, &err), 0);
+			refreshed++;
+		}
+		json_decref(json);
+	}
+	assert_int_equal(refreshed, 1);
+	object_names_done(&names);
+}
+
+static void
+a_claim_from_the_far_future_heals_when_nobody_refreshes_it(void **state)
+{
+	struct fixture *f = *state;
+
+	forge_future(f);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	hook_clock_ahead(CLAIM_STALE_S - 60);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	hook_clock_ahead(CLAIM_STALE_S + 60);
+	assert_healed(f);
+}
+
+static void
+a_claim_from_the_far_future_lives_as_long_as_it_is_refreshed(void **state)
+{
+	struct fixture *f = *state;
+
+	forge_future(f);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	refresh_forged(f);
+	hook_clock_ahead(CLAIM_STALE_S + 60);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	hook_clock_ahead(2 * CLAIM_STALE_S);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	hook_clock_ahead(2 * CLAIM_STALE_S + 120);
+	assert_healed(f);
+}
+
+static void
+it_heals_too_if_the_clock_of_who_saw_it_jumped_back(void **state)
+{
+	struct fixture *f = *state;
+
+	forge_future(f);
+	hook_clock_ahead(TEN_YEARS_S / 2);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	hook_clock_ahead(0);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	hook_clock_ahead(CLAIM_STALE_S - 60);
+	assert_refused(f, CLAIM_SHARED, "the repository is in use: backup");
+	hook_clock_ahead(CLAIM_STALE_S + 60);
+	assert_healed(f);
+}
+
+static void
+what_was_seen_of_a_claim_goes_after_it(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	json_t *list;
+
+	forge_future(f);
+	assert_int_equal(claim_list(f->repo, &list, &err), 0);
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	/* The claim, and since when it is known; that is no claim itself. */
+	assert_int_equal(test_folder_count(f->claims), 2);
+	assert_int_equal(claim_list(f->repo, &list, &err), 0);
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	for (unsigned i = 0; i < 2; i++) {
+		struct object_names names;
+		struct object_id id;
+		json_t *json;
+
+		assert_int_equal(object_names_read(f->repo->storage, "claims", &names, &err), 0);
+		assert_int_equal(sealed_json_name_parse(names.list[i], "claims", &id), 0);
+		assert_int_equal(sealed_json_read(f->repo, "claims", SEAL_CLAIM, &id, &json, &err),
+		    0);
+		if (json_object_get(json, "pid") != NULL) {
+			assert_int_equal(storage_remove(f->repo->storage, names.list[i], &err), 0);
+			i = 2;
+		}
+		json_decref(json);
+		object_names_done(&names);
+	}
+	assert_int_equal(test_folder_count(f->claims), 1);
+	assert_healed(f);
+}
+
+static void
+a_clock_that_jumps_takes_no_claim_from_this_machine(void **state)
+{
+	static const long jumps[] = { TEN_YEARS_S, -TEN_YEARS_S, 0 };
+	struct fixture *f = *state;
+	struct claim *claim = take(f, CLAIM_SHARED);
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(jumps); i++) {
+		hook_clock_ahead(jumps[i]);
+		assert_refused(f, CLAIM_EXCLUSIVE, "the repository is in use: backup");
+		assert_int_equal(claim_check(claim, &err), 0);
+	}
+	claim_release(claim);
+	assert_healed(f);
+}
+
 static void
 in_another_container_of_this_machine_the_clock_tells(void **state)
 {
@@ -345,6 +484,11 @@ main(void)
 		CASE(under_another_name_only_the_clock_tells),
 		CASE(a_claim_of_another_machine_heals_when_it_is_stale),
 		CASE(a_claim_from_the_future_counts_as_fresh),
+		CASE(a_claim_from_the_far_future_heals_when_nobody_refreshes_it),
+		CASE(a_claim_from_the_far_future_lives_as_long_as_it_is_refreshed),
+		CASE(it_heals_too_if_the_clock_of_who_saw_it_jumped_back),
+		CASE(what_was_seen_of_a_claim_goes_after_it),
+		CASE(a_clock_that_jumps_takes_no_claim_from_this_machine),
 		CASE(in_another_container_of_this_machine_the_clock_tells),
 		CASE(a_damaged_claim_claims_nothing),
 		CASE(waiting_for_others_ends_when_the_run_is_cancelled),
