@@ -369,6 +369,38 @@ a_damaged_frame_is_found_by_reading(void **state)
 	backup_made_done(&made);
 }
 
+/* Without what is lost of it, a folder of the second is as it was in the first; but the frame that
+ * has this tree is damaged. */
+static void
+what_is_written_anew_does_not_rely_on_a_damaged_frame(void **state)
+{
+	struct backup_fixture *f = *state;
+	struct backup_made first, second, after = { .rc = 0 };
+	struct repair_result result;
+
+	backup_put(f, "a/same", "same");
+	shell(f, "head -c 300000 /dev/urandom >../source/large");
+	backup_make_well(f, NULL, &first);
+	shell(f, "find packs -type f -printf '%s %p\\n' | sort -n | head -n 1 | cut -d' ' -f2 "
+	    ">../tree-pack");
+	shell(f, "head -c 600000 /dev/urandom >../source/a/lost");
+	backup_make_well(f, NULL, &second);
+	shell(f, "rm " LARGEST);
+	shell(f, "printf XXXXXXXX | dd status=none conv=notrunc bs=1 seek=80 of=$(cat ../tree-pack)");
+	open_anew(f);
+	repair(f, (struct how){ .snapshots = true, .apply = true, .read_data = true }, &result);
+	assert_int_equal(json_array_size(result.snapshots), 2);
+	after.snapshot = replacement_of(f, json_array_get(result.snapshots, 1));
+	assert_int_equal(after.snapshot->files, 2);
+	repair_result_done(&result);
+	open_anew(f);
+	backup_assert_text(f, &after, "a/same", "same");
+	assert_false(backup_holds(f, &after, "a/lost"));
+	snapshot_free(after.snapshot);
+	backup_made_done(&first);
+	backup_made_done(&second);
+}
+
 /* Of two backups the second holds a folder's tree of the first, and trees of its own. */
 static void
 a_lost_tree_costs_its_folder_a_lost_root_everything(void **state)
@@ -425,6 +457,7 @@ main(void)
 		CASE(a_snapshot_that_cannot_be_read_is_named),
 		CASE(a_missing_pack_costs_its_files_and_no_others),
 		CASE(a_damaged_frame_is_found_by_reading),
+		CASE(what_is_written_anew_does_not_rely_on_a_damaged_frame),
 		CASE(a_lost_tree_costs_its_folder_a_lost_root_everything),
 	};
 
