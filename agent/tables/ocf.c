@@ -1,5 +1,6 @@
 #include "agent/tables/ocf.h"
 
+#include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -12,8 +13,14 @@
 #define SYNC_SIZE 16
 #define READ_SIZE (256u << 10)
 #define META_MAX 1000 /* entries */
+#define SNAPPY_CRC_SIZE 4
+/* Its densest element stands for 64 bytes, in 3. */
+#define SNAPPY_RATIO_MAX 22
 
-enum codec { CODEC_NULL, CODEC_DEFLATE, CODEC_ZSTANDARD };
+enum codec { CODEC_NULL, CODEC_DEFLATE, CODEC_SNAPPY, CODEC_ZSTANDARD };
+
+static const char *const codec_words[] = { [CODEC_NULL] = "null", [CODEC_DEFLATE] = "deflate",
+	[CODEC_SNAPPY] = "snappy", [CODEC_ZSTANDARD] = "zstandard" };
 
 struct meta {
 	char *name, *value;
@@ -182,20 +189,18 @@ choose_codec(struct ocf *file, struct error *err)
 	const char *codec = ocf_meta(file, "avro.codec", NULL);
 	char *printable;
 
-	if (codec == NULL || strcmp(codec, "null") == 0)
-		file->codec = CODEC_NULL;
-	else if (strcmp(codec, "deflate") == 0)
-		file->codec = CODEC_DEFLATE;
-	else if (strcmp(codec, "zstandard") == 0)
-		file->codec = CODEC_ZSTANDARD;
-	else {
-		printable = text_printable(codec, strlen(codec));
-		error_set(err, ERROR_UNSUPPORTED, "the Avro file is compressed by '%.50s'",
-		    printable);
-		free(printable);
-		return error_hint(err, "write it with the codec null, deflate or zstandard");
+	if (codec == NULL)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(codec_words); i++) {
+		if (strcmp(codec, codec_words[i]) != 0)
+			continue;
+		file->codec = (enum codec)i;
+		return 0;
 	}
-	return 0;
+	printable = text_printable(codec, strlen(codec));
+	error_set(err, ERROR_UNSUPPORTED, "the Avro file is compressed by '%.50s'", printable);
+	free(printable);
+	return error_hint(err, "write it with the codec null, deflate, snappy or zstandard");
 }
 
 static int
@@ -332,6 +337,47 @@ unzstd_block(struct ocf *file, const uint8_t *data, size_t len, struct error *er
 	}
 }
 
+/* A block, and behind it the CRC-32 of what it holds, high byte first. */
+static int
+unsnap_block(struct ocf *file, const uint8_t *data, size_t len, struct error *err)
+{
+	const char *in = (const char *)data;
+	const uint8_t *crc;
+	uint8_t *out;
+	size_t n;
+
+	if (len < SNAPPY_CRC_SIZE)
+		return damaged(err, "a block has no room for its CRC");
+	len -= SNAPPY_CRC_SIZE;
+	crc = data + len;
+	/* The length stands in the block: no more is believed than so many bytes can hold. */
+	if (snappy_uncompressed_length(in, len, &n) != SNAPPY_OK || n / SNAPPY_RATIO_MAX > len)
+		return damaged(err, "a block does not decompress");
+	if (n > OCF_INFLATED_MAX)
+		return too_much(err);
+	out = buffer_reserve(&file->inflated, n);
+	if (snappy_uncompress(in, len, (char *)out, &n) != SNAPPY_OK)
+		return damaged(err, "a block does not decompress");
+	file->inflated.len = n;
+	if (crc32(crc32(0, NULL, 0), out, (uInt)n) != ((uLong)crc[0] << 24 | (uLong)crc[1] << 16 |
+	    (uLong)crc[2] << 8 | crc[3]))
+		return damaged(err, "a block does not have its CRC");
+	return 0;
+}
+
+static int
+unpack_block(struct ocf *file, const uint8_t *data, size_t len, struct error *err)
+{
+	switch (file->codec) {
+	case CODEC_DEFLATE:
+		return inflate_block(file, data, len, err);
+	case CODEC_SNAPPY:
+		return unsnap_block(file, data, len, err);
+	default:
+		return unzstd_block(file, data, len, err);
+	}
+}
+
 /* Lends the block's bytes; the marker after them is read when its last row is. */
 static int
 open_block(struct ocf *file, uint64_t size, struct error *err)
@@ -351,8 +397,7 @@ open_block(struct ocf *file, uint64_t size, struct error *err)
 	if (file->codec == CODEC_NULL)
 		return 0;
 	buffer_clear(&file->inflated);
-	if ((file->codec == CODEC_DEFLATE ? inflate_block(file, data, (size_t)size, err) :
-	    unzstd_block(file, data, (size_t)size, err)) != 0)
+	if (unpack_block(file, data, (size_t)size, err) != 0)
 		return -1;
 	file->p = file->inflated.data;
 	file->end = file->p + file->inflated.len;

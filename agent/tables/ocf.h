@@ -4,7 +4,7 @@
  * Trust: nothing in a file is believed.  Lengths and counts are bounded by what is there,
  * nesting, inflation and the schema by limits; a breach is ERROR_CORRUPT, a schema or codec that
  * cannot be a table ERROR_UNSUPPORTED.
- * Codecs: null, deflate, zstandard.  Fields: null, boolean, int, long, float, double, bytes,
+ * Codecs: null, deflate, snappy, zstandard.  Fields: null, boolean, int, long, float, double, bytes,
  * string, fixed, enum, logical types on them, and unions of these.
  * Memory: one block, read as it arrives, and its inflated form.
  */

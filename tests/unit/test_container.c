@@ -3,6 +3,7 @@
  * files of other programs, damaged files.
  */
 #include <setjmp.h>
+#include <snappy-c.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -558,6 +559,18 @@ read_all(const void *data, size_t len, unsigned *ret_rows, struct error *err)
 	return rc;
 }
 
+/* As Avro has it: a block of snappy's, then the CRC-32 of what it holds, high byte first. */
+static size_t
+snap(const void *data, size_t len, uint8_t *out, size_t room)
+{
+	uint32_t crc = (uint32_t)crc32(0, data, (uInt)len);
+
+	assert_int_equal(snappy_compress(data, len, (char *)out, &room), SNAPPY_OK);
+	for (unsigned i = 0; i < 4; i++)
+		out[room + i] = (uint8_t)(crc >> (24 - 8 * i));
+	return room + 4;
+}
+
 static void
 files_of_other_programs_are_read_with_each_codec(void **state)
 {
@@ -566,8 +579,8 @@ files_of_other_programs_are_read_with_each_codec(void **state)
 	unsigned rows;
 
 	(void)state;
-	for (unsigned codec = 0; codec < 3; codec++) {
-		static const char *const words[] = { "null", "deflate", "zstandard" };
+	for (unsigned codec = 0; codec < 4; codec++) {
+		static const char *const words[] = { "null", "deflate", "zstandard", "snappy" };
 		struct buffer file = BUFFER_INIT;
 		struct error err = ERROR_INIT;
 		z_stream z = { .next_in = (Bytef *)(uintptr_t)plain_rows,
@@ -584,6 +597,8 @@ files_of_other_programs_are_read_with_each_codec(void **state)
 		} else if (codec == 2) {
 			packed_len = ZSTD_compress(packed, sizeof(packed), plain_rows,
 			    sizeof(plain_rows), 3);
+		} else if (codec == 3) {
+			packed_len = snap(plain_rows, sizeof(plain_rows), packed, sizeof(packed));
 		}
 		foreign_file(words[codec], plain_schema, packed, packed_len, 2, &file);
 		assert_int_equal(read_all(file.data, file.len, &rows, &err), 0);
@@ -628,6 +643,7 @@ promises_beyond_the_data_are_refused(void **state)
 		{ plain_schema, "null", 0, ERROR_CORRUPT },
 		{ plain_schema, "deflate", 2, ERROR_CORRUPT },
 		{ plain_schema, "zstandard", 2, ERROR_CORRUPT },
+		{ plain_schema, "snappy", 2, ERROR_CORRUPT },
 		{ plain_schema, "lzma9", 2, ERROR_UNSUPPORTED },
 		{ "{\"type\":\"record\",\"name\":\"x\",\"fields\":[]}", "null", 20, ERROR_CORRUPT },
 		{ "{\"type\":\"array\",\"items\":\"int\"}", "null", 2, ERROR_UNSUPPORTED },
@@ -652,6 +668,39 @@ promises_beyond_the_data_are_refused(void **state)
 		assert_string_not_equal(err.message, "");
 		buffer_done(&file);
 	}
+}
+
+static void
+a_block_of_snappy_must_have_its_crc_and_no_more_than_it_holds(void **state)
+{
+	/* It claims to hold 1 GiB, in five bytes and a CRC. */
+	static const uint8_t bomb[] = { 0x80, 0x80, 0x80, 0x80, 0x04, 0, 0, 0, 0 };
+	uint8_t packed[256];
+	size_t len = snap(plain_rows, sizeof(plain_rows), packed, sizeof(packed));
+	struct buffer file = BUFFER_INIT;
+	unsigned rows;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct error err = ERROR_INIT;
+
+		packed[len - 1 - i] ^= 1;
+		buffer_clear(&file);
+		foreign_file("snappy", plain_schema, packed, len, 2, &file);
+		assert_int_equal(read_all(file.data, file.len, &rows, &err), -1);
+		assert_int_equal(err.code, ERROR_CORRUPT);
+		assert_non_null(strstr(err.message, "does not have its CRC"));
+		packed[len - 1 - i] ^= 1;
+	}
+	for (len = 0; len <= sizeof(bomb); len++) {
+		struct error err = ERROR_INIT;
+
+		buffer_clear(&file);
+		foreign_file("snappy", plain_schema, bomb, len, 2, &file);
+		assert_int_equal(read_all(file.data, file.len, &rows, &err), -1);
+		assert_int_equal(err.code, ERROR_CORRUPT);
+	}
+	buffer_done(&file);
 }
 
 static void
@@ -691,6 +740,7 @@ main(void)
 		cmocka_unit_test(files_of_other_programs_are_read_with_each_codec),
 		cmocka_unit_test(a_file_cut_off_anywhere_is_an_error),
 		cmocka_unit_test(promises_beyond_the_data_are_refused),
+		cmocka_unit_test(a_block_of_snappy_must_have_its_crc_and_no_more_than_it_holds),
 		cmocka_unit_test(inflation_has_an_end),
 	};
 
