@@ -416,12 +416,29 @@ has_gone(const struct connection *connection)
 	return poll(&end, 1, 0) == 1 && end.revents != 0;
 }
 
+/*
+ * The library waits for edges, and takes a socket that gave less than it asked for as empty until
+ * the next one.  The end of what came together with the last bytes makes none: its client would
+ * be waited for until a deadline.  Shutting down the side that is closed already changes nothing,
+ * but wakes who waits for the socket.
+ */
+static void
+tell_of_end_again(struct connection *connection)
+{
+	if ((connection->state == CONNECTION_BODY || connection->state == CONNECTION_STREAM) &&
+	    has_gone(connection))
+		shutdown(connection->fd, SHUT_RD);
+}
+
 void
 connections_look_for_gone(struct connections *connections)
 {
 	struct connection_watch *watch;
+	struct connection *c;
 
 	pthread_mutex_lock(&connections->lock);
+	TAILQ_FOREACH(c, &connections->all, all)
+		tell_of_end_again(c);
 	TAILQ_FOREACH(watch, &connections->watches, all) {
 		if (watch->connection == NULL || !has_gone(watch->connection))
 			continue;

@@ -118,7 +118,8 @@ void connection_watch(struct connections *connections, struct connection *connec
 void connection_unwatch(struct connections *connections, struct connection_watch *watch);
 /*
  * Tell those who watch connections whose client has closed its end.  One that only closes its
- * sending side counts as gone, too: the two look the same.
+ * sending side counts as gone, too: the two look the same.  The library is told once more of the
+ * end of what arrives for a body: it may have missed it.
  */
 void connections_look_for_gone(struct connections *connections);
 

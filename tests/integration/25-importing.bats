@@ -342,6 +342,34 @@ two_have_failed() {
 	log_rows ".[$rows_before:]" | jq -e 'length == 2' >/dev/null
 }
 
+# Begins an upload that is to have more than two bytes, in the framing of the header line $1 and, before
+# the data, $2; its connection is descriptor 6.
+begin_short() {
+	exec 6<>"/dev/tcp/127.0.0.1/$(agent_port)"
+	printf 'POST /v1/snapshots?name=cut HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n' \
+		"$(<"$STATE/token")" >&6
+	printf '%s\r\n\r\n%sda' "$1" "$2" >&6
+	wait_for import_is running
+	run=$(last_import)
+	wait_for run_has_read "$run" 2
+}
+
+@test "a client whose last bytes come together with its end is seen to go" {
+	for framing in 'Content-Length: 100|' $'Transfer-Encoding: chunked|64\r\n'; do
+		begin_short "${framing%|*}" "${framing#*|}"
+		# The agent sleeps until both are there: it is told of the two at once.
+		kill -STOP "$(agent_pid)"
+		printf 'ta' >&6
+		exec 6>&-
+		kill -CONT "$(agent_pid)"
+		# Sooner than upload_idle ends it.
+		wait_for run_has_ended "$run"
+		assert_json '.error.message | contains("client went away before all of the data")'
+	done
+	assert_no_snapshot
+	assert_rows_failed 2
+}
+
 @test "a tar whose sender goes away at a member's end is no archive" {
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	curl -sS -X POST -H "Authorization: Bearer $(<"$STATE/token")" -T - \

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -318,6 +319,54 @@ addresses_to_listen_on_are_split(void **state)
 	}
 }
 
+/* What a library that waits for edges is told of now. */
+static uint32_t
+edges(int epoll_fd)
+{
+	struct epoll_event event;
+
+	return epoll_wait(epoll_fd, &event, 1, 0) == 1 ? event.events : 0;
+}
+
+static void
+an_end_that_came_with_the_last_bytes_is_told_again(void **state)
+{
+	struct connections *connections = connections_new(&limits);
+	struct client a = client_open(connections, "192.0.2.1");
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	char buf[64];
+
+	(void)state;
+	assert_true(epoll_fd >= 0);
+	assert_int_equal(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, a.theirs, &event), 0);
+	assert_true(connection_enter(connections, a.connection, CONNECTION_STREAM));
+	assert_int_equal(edges(epoll_fd), 0);
+	connections_look_for_gone(connections);
+	assert_int_equal(edges(epoll_fd), 0);
+	assert_int_equal(send(a.ours, "last", 4, 0), 4);
+	assert_int_equal(shutdown(a.ours, SHUT_WR), 0);
+	/* One event for both; who reads less than fits sees the end in neither. */
+	assert_int_equal(edges(epoll_fd), EPOLLIN);
+	assert_int_equal(recv(a.theirs, buf, sizeof(buf), MSG_DONTWAIT), 4);
+	assert_int_equal(edges(epoll_fd), 0);
+	connections_look_for_gone(connections);
+	assert_int_equal(edges(epoll_fd), EPOLLIN);
+	assert_true(connection_enter(connections, a.connection, CONNECTION_BODY));
+	connections_look_for_gone(connections);
+	assert_int_equal(edges(epoll_fd), EPOLLIN);
+	assert_int_equal(recv(a.theirs, buf, sizeof(buf), MSG_DONTWAIT), 0);
+	/* Once all of the body has come, its end is of no interest; and the answer gets through. */
+	assert_true(connection_enter(connections, a.connection, CONNECTION_BUSY));
+	connections_look_for_gone(connections);
+	assert_int_equal(edges(epoll_fd), 0);
+	assert_int_equal(send(a.theirs, "answer", 6, 0), 6);
+	assert_string_equal(client_reads(&a, buf, sizeof(buf)), "answer");
+	close(epoll_fd);
+	client_close(connections, &a);
+	connections_free(connections);
+}
+
 static void
 rows_of_strangers_are_limited_and_counted(void **state)
 {
@@ -350,6 +399,7 @@ main(void)
 		cmocka_unit_test(a_suspended_upload_has_no_deadline),
 		cmocka_unit_test(an_answer_in_mid_body_leaves_the_other_way_open),
 		cmocka_unit_test(a_body_that_is_not_wanted_any_more_ends_soon_with_its_answer),
+		cmocka_unit_test(an_end_that_came_with_the_last_bytes_is_told_again),
 		cmocka_unit_test(a_unix_socket_tells_who_is_there),
 		cmocka_unit_test(addresses_to_listen_on_are_split),
 		cmocka_unit_test(rows_of_strangers_are_limited_and_counted),
