@@ -210,6 +210,31 @@ put_number(const struct table_column *column, const struct ocf_value *value, str
 	return 0;
 }
 
+/*
+ * "2021-07-27T16:02:08Z", or with an offset: a text by which other programs write a moment, and which
+ * the server takes for a damaged one.  In UTC, as the session is.
+ */
+static bool
+put_zoned(const struct table_column *column, const struct ocf_value *value, struct buffer *out)
+{
+	struct error ignored;
+	struct timespec moment;
+	char text[TIME_TEXT_SIZE];
+
+	if ((column->carrier != CARRIER_DATETIME && column->carrier != CARRIER_TIMESTAMP) ||
+	    value->len <= 19 || value->len >= sizeof(text))
+		return false;
+	memcpy(text, value->data, value->len);
+	text[value->len] = '\0';
+	if (strlen(text) != value->len || time_parse(text, false, &moment, &ignored) != 0)
+		return false;
+	time_format(moment, 6, text);
+	buffer_put(out, text, 10);
+	buffer_put_u8(out, ' ');
+	buffer_put(out, text + 11, 15);
+	return true;
+}
+
 int
 load_put_value(const struct table_column *column, const struct ocf_value *value,
     struct buffer *out, struct error *err)
@@ -238,7 +263,7 @@ load_put_value(const struct table_column *column, const struct ocf_value *value,
 			if (n == 0)
 				return out_of_range(column, err);
 			buffer_put(out, text, n);
-		} else {
+		} else if (value->type->kind != OCF_STRING || !put_zoned(column, value, out)) {
 			put_escaped(out, value->data, value->len);
 		}
 		return 0;
@@ -406,8 +431,8 @@ match_columns(struct load *load, const struct table *table, struct error *err)
 				    load->columns[i]->name);
 		if (load->columns[i] != NULL)
 			continue;
-		error_set(err, ERROR_BAD_REQUEST, "table '%.100s' has no column for field '%.100s'",
-		    table->name, schema->fields[i].name);
+		error_set(err, ERROR_BAD_REQUEST, "there is no column for field '%.100s'",
+		    schema->fields[i].name);
 		return error_hint(err, "it must have a column of that name that is not generated");
 	}
 	return 0;
@@ -490,7 +515,7 @@ put_statement(const struct load *load, const struct table *table, struct buffer 
 
 /* With LOCAL what a column does not take is a warning only: the first of them is the reason. */
 static int
-check_warnings(struct mariadb *db, const struct table *table, struct error *err)
+check_warnings(struct mariadb *db, struct error *err)
 {
 	struct mariadb_result *result = NULL;
 	int rc;
@@ -504,8 +529,8 @@ check_warnings(struct mariadb *db, const struct table *table, struct error *err)
 		const char *text = mariadb_get(result, 2, NULL);
 		char *printable = text_printable(text, strlen(text));
 
-		error_set(err, ERROR_BAD_REQUEST, "table '%.100s' does not take the file: %.300s",
-		    table->name, printable);
+		error_set(err, ERROR_BAD_REQUEST, "the server does not take the rows: %.300s",
+		    printable);
 		free(printable);
 		rc = -1;
 	}
@@ -551,7 +576,7 @@ load_rows(struct mariadb *db, const struct table *table, struct ocf *file, bool 
 		rc = run_statement(&load, db, buffer_text(&sql), err);
 	}
 	if (rc == 0 && !exact)
-		rc = check_warnings(db, table, err);
+		rc = check_warnings(db, err);
 	*ret_sum = load.sum;
 	free(load.columns);
 	buffer_done(&load.out);

@@ -218,7 +218,9 @@ fill_table(struct restore *restore, struct error *err)
 	rc = load_rows(restore->db, table, restore->source.file, restore->is_ours,
 	    restore->progress, &restore->sum, err);
 	table_free(table);
-	return rc;
+	/* What it is loaded into has a name that says nothing to whoever asked. */
+	return rc == 0 || err->code == ERROR_CANCELLED ? rc :
+	    error_prefix(err, "table '%.100s': ", restore->target);
 }
 
 static int
