@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/repository/chunker.h"
 #include "agent/repository/format.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
@@ -57,36 +56,41 @@ keyfile_decode(const void *data, size_t len, struct keyfile_header *ret, struct 
 }
 
 static void
-encode_body(struct buffer *out, const uint8_t master[MASTER_KEY_SIZE])
+encode_body(struct buffer *out, const uint8_t master[MASTER_KEY_SIZE],
+    const struct chunk_sizes *sizes)
 {
 	buffer_put(out, master, MASTER_KEY_SIZE);
-	buffer_put_varint(out, CHUNK_MIN);
-	buffer_put_varint(out, CHUNK_TARGET);
-	buffer_put_varint(out, CHUNK_MAX);
+	buffer_put_varint(out, sizes->min);
+	buffer_put_varint(out, sizes->mean);
+	buffer_put_varint(out, sizes->max);
 }
 
 static int
-decode_body(const uint8_t *plain, size_t len, const uint8_t **ret_master, struct error *err)
+decode_body(const uint8_t *plain, size_t len, const uint8_t **ret_master,
+    struct chunk_sizes *ret_sizes, struct error *err)
 {
-	uint64_t min, target, max;
+	uint64_t min, mean, max;
 	struct reader r;
 
 	reader_init(&r, plain, len, "key file");
 	if (reader_get(&r, MASTER_KEY_SIZE, ret_master, err) != 0 ||
 	    reader_get_varint(&r, UINT32_MAX, &min, err) != 0 ||
-	    reader_get_varint(&r, UINT32_MAX, &target, err) != 0 ||
+	    reader_get_varint(&r, UINT32_MAX, &mean, err) != 0 ||
 	    reader_get_varint(&r, UINT32_MAX, &max, err) != 0 || reader_finish(&r, err) != 0)
 		return -1;
-	if (min != CHUNK_MIN || target != CHUNK_TARGET || max != CHUNK_MAX)
-		return error_set(err, ERROR_UNSUPPORTED,
-		    "repository cuts chunks of %llu to %llu bytes, which this version does not know",
-		    (unsigned long long)min, (unsigned long long)max);
-	return 0;
+	*ret_sizes = (struct chunk_sizes){ (uint32_t)min, (uint32_t)mean, (uint32_t)max };
+	if (chunk_sizes_possible(ret_sizes))
+		return 0;
+	error_set(err, ERROR_UNSUPPORTED,
+	    "repository cuts chunks of %u to %u bytes, %u in the mean, which this version cannot",
+	    ret_sizes->min, ret_sizes->max, ret_sizes->mean);
+	return error_hint(err, "open it with the version of holdfast that made it, or a newer one");
 }
 
 int
 keyfile_write(struct storage *storage, const struct object_id *repository,
-    const uint8_t master[MASTER_KEY_SIZE], const char *passphrase, struct error *err)
+    const uint8_t master[MASTER_KEY_SIZE], const struct chunk_sizes *sizes,
+    const char *passphrase, struct error *err)
 {
 	struct buffer out = BUFFER_INIT, body = BUFFER_INIT;
 	struct object_names old = { 0 };
@@ -115,7 +119,7 @@ keyfile_write(struct storage *storage, const struct object_id *repository,
 	buffer_put_u32(&out, cost.passes);
 	buffer_put_u32(&out, cost.memory_kib);
 	buffer_put(&out, salt, sizeof(salt));
-	encode_body(&body, master);
+	encode_body(&body, master, sizes);
 	buffer_reserve(&out, body.len + SEAL_OVERHEAD);
 	seal(wrapping, SEAL_KEY, &id, 0, body.data, body.len, out.data + out.len);
 	out.len += body.len + SEAL_OVERHEAD;
@@ -145,7 +149,7 @@ out:
  * file. */
 static int
 try_file(struct storage *storage, const char *name, const char *passphrase, struct keys **ret,
-    struct error *err)
+    struct chunk_sizes *ret_sizes, struct error *err)
 {
 	struct buffer file = BUFFER_INIT;
 	struct keyfile_header header;
@@ -166,7 +170,7 @@ try_file(struct storage *storage, const char *name, const char *passphrase, stru
 		    "or in the copy that was kept elsewhere");
 		goto out;
 	}
-	if (decode_body(plain, header.sealed_len - SEAL_OVERHEAD, &master, err) != 0)
+	if (decode_body(plain, header.sealed_len - SEAL_OVERHEAD, &master, ret_sizes, err) != 0)
 		goto out;
 	*ret = keys_new(master, &header.repository);
 	rc = 0;
@@ -180,7 +184,7 @@ out:
 
 int
 keyfile_open(struct storage *storage, const char *passphrase, struct keys **ret,
-    struct error *err)
+    struct chunk_sizes *ret_sizes, struct error *err)
 {
 	struct object_names list = { 0 };
 	struct error one = ERROR_INIT, best = ERROR_INIT;
@@ -191,7 +195,7 @@ keyfile_open(struct storage *storage, const char *passphrase, struct keys **ret,
 	error_set(&best, ERROR_NOT_FOUND, "there is no repository at '%s'", storage_url(storage));
 	error_hint(&best, "make one with: holdfastd --repository %s init", storage_url(storage));
 	for (size_t i = 0; i < list.count && rc != 0; i++) {
-		rc = try_file(storage, list.list[i], passphrase, ret, &one);
+		rc = try_file(storage, list.list[i], passphrase, ret, ret_sizes, &one);
 		/* "Wrong passphrase" says more than "one copy is damaged". */
 		if (rc != 0 && (best.code != ERROR_WRONG_KEY || one.code == ERROR_WRONG_KEY))
 			best = one;

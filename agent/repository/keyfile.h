@@ -8,6 +8,7 @@
 #ifndef HOLDFAST_AGENT_REPOSITORY_KEYFILE_H
 #define HOLDFAST_AGENT_REPOSITORY_KEYFILE_H
 
+#include "agent/repository/chunker.h"
 #include "agent/repository/crypto.h"
 #include "agent/storage/storage.h"
 #include "shared/error.h"
@@ -30,12 +31,14 @@ int keyfile_decode(const void *data, size_t len, struct keyfile_header *ret, str
 
 /* Number of key files. */
 int keyfile_count(struct storage *storage, size_t *ret, struct error *err);
-/* Wrap the master key by this passphrase and store it; then remove all other key files. */
+/* Wrap the master key by this passphrase and store it, with the sizes of chunks; then remove all
+ * other key files. */
 int keyfile_write(struct storage *storage, const struct object_id *repository,
-    const uint8_t master[MASTER_KEY_SIZE], const char *passphrase, struct error *err);
+    const uint8_t master[MASTER_KEY_SIZE], const struct chunk_sizes *sizes,
+    const char *passphrase, struct error *err);
 /* Open whichever key file this passphrase opens. ERROR_NOT_FOUND, ERROR_WRONG_KEY,
- * ERROR_CORRUPT. */
+ * ERROR_CORRUPT, ERROR_UNSUPPORTED if this version cannot cut chunks of these sizes. */
 int keyfile_open(struct storage *storage, const char *passphrase, struct keys **ret,
-    struct error *err);
+    struct chunk_sizes *ret_sizes, struct error *err);
 
 #endif

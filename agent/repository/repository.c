@@ -44,20 +44,20 @@ repository_init(struct storage *storage, const char *passphrase, struct error *e
 	object_names_done(&packs);
 	object_id_random(&id);
 	randombytes_buf(master, sizeof(master));
-	rc = keyfile_write(storage, &id, master, passphrase, err);
+	rc = keyfile_write(storage, &id, master, &chunk_sizes_default, passphrase, err);
 	explicit_bzero(master, sizeof(master));
 	return rc;
 }
 
 static struct repository *
-repository_new(struct storage *storage, struct keys *keys)
+repository_new(struct storage *storage, struct keys *keys, const struct chunk_sizes *sizes)
 {
 	struct repository *repo = MEM_NEW(struct repository);
 
 	repo->storage = storage;
 	repo->keys = keys;
 	object_id_text(keys_repository(keys), repo->id_text);
-	chunker_init(&repo->chunker, keys_chunker(keys));
+	chunker_init(&repo->chunker, sizes, keys_chunker(keys));
 	pthread_rwlock_init(&repo->lock, NULL);
 	blob_table_init(&repo->table);
 	repo->cache = frame_cache_new(repo);
@@ -67,7 +67,7 @@ repository_new(struct storage *storage, struct keys *keys)
 struct repository *
 repository_through(struct repository *repo, struct storage *storage)
 {
-	struct repository *view = repository_new(storage, repo->keys);
+	struct repository *view = repository_new(storage, repo->keys, &repo->chunker.sizes);
 
 	view->borrowed = true;
 	view->parity = repo->parity;
@@ -85,12 +85,14 @@ int
 repository_open(struct storage *storage, const char *passphrase, struct repository **ret,
     struct error *err)
 {
+	struct chunk_sizes sizes;
 	struct repository *repo;
 	struct keys *keys;
 
-	if (crypto_start(err) != 0 || keyfile_open(storage, passphrase, &keys, err) != 0)
+	if (crypto_start(err) != 0 ||
+	    keyfile_open(storage, passphrase, &keys, &sizes, err) != 0)
 		return -1;
-	repo = repository_new(storage, keys);
+	repo = repository_new(storage, keys, &sizes);
 	repo->healed = heal_log_new();
 	if (repository_refresh(repo, err) != 0) {
 		repo->storage = NULL; /* stays the caller's */
@@ -141,7 +143,7 @@ int
 repository_change_passphrase(struct repository *repo, const char *passphrase, struct error *err)
 {
 	return keyfile_write(repo->storage, keys_repository(repo->keys), keys_master(repo->keys),
-	    passphrase, err);
+	    &repo->chunker.sizes, passphrase, err);
 }
 
 /* Read a blob at this place; hash it, if asked, to see that it is what its name says. */

@@ -40,7 +40,7 @@ group_new(struct stream *stream, const uint8_t *head, size_t len)
 	struct group *group = MEM_NEW(struct group);
 
 	group->stream = stream;
-	group->cap = GROUP_BYTES + CHUNK_MAX;
+	group->cap = GROUP_BYTES + stream->chunker->sizes.max;
 	group->data = mem_realloc(NULL, group->cap, 1);
 	if (len > 0)
 		memcpy(group->data, head, len);

@@ -53,6 +53,6 @@ measure_big_file() {
 	add_aim "added by 1 % in places of 64 KiB / first" 0.03 big.64kib.added/holdfast big.first.added/holdfast
 	add_aim "added by an insertion / first" 0.03 big.inserted.added/holdfast big.first.added/holdfast
 	add_remark "A changed place costs about one chunk and its own size: holdfast's chunks are of" \
-		"128 KiB, restic's of 1 MiB, borg's of 2 MiB (borg has no part in the small places)."
+		"72 KiB, restic's of 1 MiB, borg's of 2 MiB (borg has no part in the small places)."
 	rm -rf "$work/big"
 }
