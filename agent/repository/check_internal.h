@@ -1,8 +1,11 @@
 /*
- * A check under way: which blobs cannot be used, and why.  Shared by check and repair.
+ * A check under way: which blobs cannot be used, and why.  Shared by the files of check, and by
+ * repair.
  */
 #ifndef HOLDFAST_AGENT_REPOSITORY_CHECK_INTERNAL_H
 #define HOLDFAST_AGENT_REPOSITORY_CHECK_INTERNAL_H
+
+#include <pthread.h>
 
 #include "agent/repository/check.h"
 #include "agent/repository/repository_internal.h"
@@ -45,6 +48,26 @@ void check_begin(struct check *check, struct repository *repo, const struct chec
 int check_find_bad(struct check *check, struct error *err);
 /* Frees the check; result keeps what was found. */
 void check_end(struct check *check);
+
+/* The packs of check->packs, those that were chosen with all their data. */
+int check_packs(struct check *check, struct error *err);
+
+/* --- what was found; by any thread ---------------------------------------------------- */
+
+/* Both return the number of the damage. */
+size_t check_damage_add(struct check *check, const char *object, const char *problem);
+size_t check_damage_add_as(struct check *check, const char *object, const char *problem,
+    bool healable);
+void check_blob_is_bad(struct check *check, const struct blob_id *id, size_t damage);
+/* Nothing is lost of what parity can make again: only if it cannot, its blobs are bad. */
+void check_pack_is_bad(struct check *check, const struct object_id *pack,
+    const struct error *why, bool only_if_needed);
+/* What only a newer version can read is not damaged, but not checked either. */
+void check_pass_over(struct check *check, const char *object, const struct error *why);
+/* Of a pack or an index file: what is missing elsewhere may be known to it. */
+void check_pass_over_blobs(struct check *check, const char *object, const struct error *why);
+/* Hand what was found over to the result, as JSON. */
+void check_damages_take(struct check *check);
 
 /* For struct scan: whether a blob that the index has is lost; arg is the check. */
 int check_blob_unusable(void *arg, const struct blob_id *id, const struct blob_place *place,
