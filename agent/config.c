@@ -10,6 +10,7 @@
 
 #include "agent/repository/parity.h"
 #include "agent/settings_internal.h"
+#include "agent/tables/backup.h"
 #include "shared/mem.h"
 #include "shared/secret_file.h"
 #include "shared/text.h"
@@ -23,7 +24,7 @@ set_defaults(struct config *config, struct error *err)
 		config->sources[i] = mem_strdup("default");
 		if (settings_table[i].fallback[0] == '\0')
 			continue;
-		if (setting_set(config, config->sources, &settings_table[i],
+		if (setting_set(config, &config->sources[i], &settings_table[i],
 		    settings_table[i].fallback, "default", false, err) != 0)
 			return -1;
 	}
@@ -51,7 +52,8 @@ set_from_variable(struct config *config, const struct setting *setting, const ch
 	if (!*ret_found)
 		return 0;
 	source = mem_printf("environment %s", name);
-	rc = setting_set(config, config->sources, setting, value, source, false, err);
+	rc = setting_set(config, &config->sources[setting - settings_table], setting, value,
+	    source, false, err);
 	free(source);
 	return rc;
 }
@@ -119,11 +121,14 @@ set_from_flags(struct config *config, const struct config_flags *flags, struct e
 		    "flag --passphrase-file" },
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(given); i++)
-		if (given[i].value != NULL && setting_set(config, config->sources,
-		    setting_find(given[i].section, given[i].key), given[i].value, given[i].source,
-		    false, err) != 0)
+	for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+		const struct setting *setting = setting_find(given[i].section, given[i].key);
+
+		if (given[i].value != NULL && setting_set(config,
+		    &config->sources[setting - settings_table], setting, given[i].value,
+		    given[i].source, false, err) != 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -134,6 +139,7 @@ set_places(struct config *config)
 	const char *service = getenv("STATE_DIRECTORY");
 	struct stat st;
 
+	config->database.folder = mem_strdup(TABLES_FOLDER);
 	if (config->name == NULL) {
 		char host[256] = "localhost";
 
@@ -275,6 +281,7 @@ config_free(struct config *config)
 	}
 	free(config->sources);
 	config_jobs_free(config);
+	config_databases_free(config);
 	free(config);
 }
 
@@ -364,6 +371,7 @@ config_to_json(const struct config *config)
 		json_object_set_new(section, setting->key, json_pack("{s:o, s:s}", "value",
 		    setting_to_json(config, setting), "source", config->sources[i]));
 	}
+	config_databases_to_json(config, all);
 	config_jobs_to_json(config, all);
 	return all;
 }

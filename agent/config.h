@@ -29,6 +29,20 @@ struct config_server {
 	int64_t connect_timeout_s, timeout_s;
 };
 
+/* Databases whose tables are backed up: [database], and a section [database NAME] for each other. */
+struct config_database {
+	char *name;             /* NAME; NULL: of [database] */
+	char *label;            /* "database NAME"; NULL: of [database] */
+	char *where;            /* "FILE:LINE" of its section; NULL: of [database] */
+	struct config_server server; /* with hosts, unless it is a [database] that is not used */
+	char *migrations;       /* folder; NULL: those that come with the program */
+	char *reports;          /* folder of further ones, or NULL */
+	int64_t connections;    /* of a backup */
+	/* In snapshots and on the exchange storage, as agent/tables/FORMAT.md has it. */
+	char *folder;
+	char **sources;         /* as those of struct config; NULL: of [database] */
+};
+
 /* Which snapshots stay; 0: no such rule. */
 struct config_keep {
 	uint64_t last, hourly, daily, weekly, monthly, yearly;
@@ -66,10 +80,10 @@ struct config {
 	/* [log] */
 	struct config_server log;
 	int64_t log_retention_s; /* 0: rows stay for ever */
-	/* [database] */
-	struct config_server database;
-	char *migrations;       /* folder; NULL: those that come with the program */
-	char *reports;          /* folder of further ones, or NULL */
+	/* [database], and [database NAME] in the order of the files; see config_database() */
+	struct config_database database;
+	struct config_database **databases;
+	size_t database_count, database_cap;
 	/* [exchange] */
 	char *exchange;         /* "file:///folder", or NULL */
 	/* [repository] */
@@ -132,8 +146,24 @@ bool config_listen_is_local(const char *listen);
 /* The server as shared/mariadb.h takes it; lends the texts of the configuration. */
 struct mariadb_settings config_server_settings(const struct config_server *server);
 
-/* A name is of letters, digits, '.', '_' and '-', as it stands in addresses and snapshots. */
-#define CONFIG_JOB_NAME_MAX 40
+/* By this name a request means [database]; no other section has it. */
+#define CONFIG_DATABASE_DEFAULT "default"
+/* A database's name in requests and answers. */
+const char *config_database_word(const struct config_database *database);
+/*
+ * The section that a request means by this name.  NULL: [database], or the only one there is.
+ * ERROR_UNAVAILABLE: none is configured; ERROR_NOT_FOUND: none of this name; ERROR_BAD_REQUEST:
+ * one must be named.  The hint lists them.
+ */
+int config_database(const struct config *config, const char *name,
+    const struct config_database **ret, struct error *err);
+/* All that are configured, [database] first, lent; caller frees the array. */
+const struct config_database **config_databases(const struct config *config, size_t *ret_count);
+
+/* A section's name is of letters, digits, '.', '_' and '-', as it stands in addresses and
+ * snapshots. */
+#define CONFIG_NAME_MAX 40
+bool config_is_name(const char *name);
 /* NULL if there is none of this name. */
 const struct config_job *config_job_find(const struct config *config, const char *name);
 /* Whether it says itself what stays of its snapshots. */

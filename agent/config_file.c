@@ -25,8 +25,10 @@ struct parse {
 	const char *path;
 	unsigned line;
 	bool indented;   /* the present line starts with a blank */
-	bool *given;     /* by setting: this file, or this job in it, has set it already */
+	/* By setting: this file has set it already.  Those of [database NAME] follow all others. */
+	bool *given;
 	struct config_job *job; /* whose section we are in, or NULL */
+	struct config_database *database; /* the same of [database NAME] */
 	bool failed;
 	struct error *err;
 };
@@ -50,13 +52,30 @@ fail_at(struct parse *parse, const char *fmt, ...)
 
 /* NAME of "job NAME"; NULL if this is another section. */
 static const char *
+section_name(const char *section, const char *kind)
+{
+	size_t len = strlen(kind);
+
+	if (strncmp(section, kind, len) != 0 || (section[len] != '\0' && section[len] != ' ' &&
+	    section[len] != '\t'))
+		return NULL;
+	section += len;
+	return section + strspn(section, " \t");
+}
+
+static const char *
 job_name(const char *section)
 {
-	if (strncmp(section, "job", 3) != 0 || (section[3] != '\0' && section[3] != ' ' &&
-	    section[3] != '\t'))
-		return NULL;
-	section += 3;
-	return section + strspn(section, " \t");
+	return section_name(section, "job");
+}
+
+/* [database] itself is as any other section. */
+static const char *
+database_name(const char *section)
+{
+	const char *name = section_name(section, "database");
+
+	return name == NULL || *name == '\0' ? NULL : name;
 }
 
 static int
@@ -71,23 +90,40 @@ begin_job(struct parse *parse, const char *name)
 	return rc;
 }
 
+static int
+begin_database(struct parse *parse, const char *name)
+{
+	char *where = mem_printf("%s:%u", parse->path, parse->line);
+	int rc = config_database_begin(parse->config, name, where, &parse->database, parse->err);
+
+	parse->failed = parse->failed || rc != 0;
+	memset(parse->given + settings_count + job_settings_count, 0,
+	    settings_count * sizeof(*parse->given));
+	free(where);
+	return rc;
+}
+
 /* inih tells of a section only with its first setting: one without any, or given twice, would go
  * unnoticed. */
 static int
 begin_section(struct parse *parse, const char *line)
 {
 	size_t len = strcspn(line + 1, "]\r\n");
-	const char *name;
+	const char *job, *database;
 	char *section;
 	int rc = 0;
 
 	parse->job = NULL;
+	parse->database = NULL;
 	if (line[1 + len] != ']')
 		return 0; /* inih complains */
 	section = mem_printf("%.*s", (int)len, line + 1);
-	name = job_name(section);
-	if (name != NULL)
-		rc = begin_job(parse, name);
+	job = job_name(section);
+	database = database_name(section);
+	if (job != NULL)
+		rc = begin_job(parse, job);
+	else if (database != NULL)
+		rc = begin_database(parse, database);
 	free(section);
 	return rc;
 }
@@ -125,7 +161,7 @@ section_list(void)
 		if (i == 0 || strcmp(settings_table[i - 1].section, section) != 0)
 			buffer_printf(&text, "%s[%s]", i == 0 ? "" : ", ", section);
 	}
-	buffer_put_text(&text, ", [job NAME]");
+	buffer_put_text(&text, ", [database NAME], [job NAME]");
 	return buffer_take(&text);
 }
 
@@ -178,13 +214,19 @@ static int
 set_value(struct parse *parse, const struct setting *setting, const char *value)
 {
 	size_t index = (size_t)(setting - settings_table);
+	struct setting own = *setting;
 	struct config *config = parse->config;
+	bool *given = &parse->given[index];
 	char *source;
 	int rc;
 
-	if (parse->given[index] && setting->type != SETTING_LIST) {
-		fail_at(parse, parse->job == NULL ? "'%s' is given twice in this file"
-		    : "'%s' is given twice in this job", setting->key);
+	if (parse->database != NULL) {
+		own = config_database_setting(setting);
+		given = &parse->given[settings_count + job_settings_count + index];
+	}
+	if (*given && setting->type != SETTING_LIST) {
+		fail_at(parse, "'%s' is given twice in this %s", setting->key,
+		    parse->job != NULL ? "job" : parse->database != NULL ? "section" : "file");
 		if (parse->indented)
 			error_hint(parse->err,
 			    "the line starts with a blank, so it continues '%s': "
@@ -194,13 +236,16 @@ set_value(struct parse *parse, const struct setting *setting, const char *value)
 	}
 	source = mem_printf("%s:%u", parse->path, parse->line);
 	if (parse->job != NULL)
-		rc = setting_set(parse->job, parse->job->sources, setting, value, source,
-		    parse->given[index], parse->err);
+		rc = setting_set(parse->job, &parse->job->sources[index - settings_count], setting,
+		    value, source, *given, parse->err);
+	else if (parse->database != NULL)
+		rc = setting_set(parse->database, &parse->database->sources[index], &own, value,
+		    source, *given, parse->err);
 	else
-		rc = setting_set(config, config->sources, setting, value, source,
-		    parse->given[index], parse->err);
+		rc = setting_set(config, &config->sources[index], setting, value, source, *given,
+		    parse->err);
 	free(source);
-	parse->given[index] = true;
+	*given = true;
 	parse->failed = parse->failed || rc != 0;
 	return rc;
 }
@@ -211,18 +256,25 @@ handle(void *arg, const char *section, const char *key, const char *value)
 {
 	struct parse *parse = arg;
 	const struct setting *setting;
-	const char *job = job_name(section);
+	const char *job = job_name(section), *database = database_name(section);
+	const char *kind = job != NULL ? "job" : database != NULL ? "database" : section;
 
 	if (parse->failed)
 		return 0;
+	/* An indented [job NAME] is a section for inih, too. */
 	if (job == NULL)
 		parse->job = NULL;
 	else if ((parse->job == NULL || strcmp(parse->job->name, job) != 0) &&
 	    begin_job(parse, job) != 0)
-		return 0; /* an indented [job NAME], which inih takes for a section, too */
-	setting = setting_find(job != NULL ? "job" : section, key);
+		return 0;
+	if (database == NULL)
+		parse->database = NULL;
+	else if ((parse->database == NULL || strcmp(parse->database->name, database) != 0) &&
+	    begin_database(parse, database) != 0)
+		return 0;
+	setting = setting_find(kind, key);
 	if (setting == NULL)
-		return unknown(parse, job != NULL ? "job" : section, key), 0;
+		return unknown(parse, kind, key), 0;
 	if (setting->type == SETTING_SECRET && refuse_readable(parse, key) != 0)
 		return 0;
 	return set_value(parse, setting, value) == 0;
@@ -256,7 +308,7 @@ read_file(struct config *config, const char *path, struct error *err)
 	if (parse.file == NULL)
 		return error_sys(
 		    err, ERROR_IO, errno, "could not open configuration file '%s'", path);
-	parse.given = mem_calloc(settings_count + job_settings_count, sizeof(*parse.given));
+	parse.given = mem_calloc(2 * settings_count + job_settings_count, sizeof(*parse.given));
 	if (check_not_writable_by_others(path, parse.file, err) != 0)
 		goto out;
 	/* A value is the rest of its line: no comment behind it, which would cut patterns. */

@@ -8,15 +8,15 @@
 #include "agent/settings_internal.h"
 #include "shared/mem.h"
 
-static bool
-is_name(const char *name)
+bool
+config_is_name(const char *name)
 {
 	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "0123456789._-";
 	size_t len = strspn(name, chars);
 
 	/* A dot or a dash first would be a hidden file or an option somewhere. */
-	return len > 0 && name[len] == '\0' && len <= CONFIG_JOB_NAME_MAX && *name != '.' &&
+	return len > 0 && name[len] == '\0' && len <= CONFIG_NAME_MAX && *name != '.' &&
 	    *name != '-';
 }
 
@@ -40,10 +40,10 @@ config_job_begin(struct config *config, const char *name, const char *where,
 		error_set(err, ERROR_CONFIG, "%s: a job needs a name", where);
 		return error_hint(err, "write [job home]");
 	}
-	if (!is_name(name)) {
+	if (!config_is_name(name)) {
 		error_set(err, ERROR_CONFIG, "%s: '%.60s' is no name of a job", where, name);
 		return error_hint(err, "it has 1 to %d letters, digits, '.', '_' and '-'",
-		    CONFIG_JOB_NAME_MAX);
+		    CONFIG_NAME_MAX);
 	}
 	if (there != NULL) {
 		error_set(err, ERROR_CONFIG, "%s: there is a job '%s' already, at %s", where, name,
@@ -58,7 +58,7 @@ config_job_begin(struct config *config, const char *name, const char *where,
 	config->jobs[config->job_count++] = job;
 	for (size_t i = 0; i < job_settings_count; i++) {
 		job->sources[i] = mem_strdup("default");
-		if (*job_settings[i].fallback != '\0' && setting_set(job, job->sources,
+		if (*job_settings[i].fallback != '\0' && setting_set(job, &job->sources[i],
 		    &job_settings[i], job_settings[i].fallback, "default", false, err) != 0)
 			return -1;
 	}

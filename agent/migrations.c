@@ -4,20 +4,25 @@
 #include <string.h>
 
 int
-agent_migrations_load(const struct config *config, bool log, struct agent_migrations *ret,
-    struct error *err)
+agent_migrations_load(const struct config *config, bool log, const char *database,
+    struct agent_migrations *ret, struct error *err)
 {
-	const char *section = log ? "log" : "database";
-	const struct config_server *server = log ? &config->log : &config->database;
-	bool shipped = log || config->migrations == NULL;
-	const char *folder = log ? "migrations" : shipped ? "company" : config->migrations;
+	const struct config_database *section = NULL;
+	const char *folder = "migrations";
+	bool shipped = true;
 
-	if (server->hosts_count == 0) {
-		error_set(err, ERROR_CONFIG, "no MariaDB server is configured in [%s]", section);
+	if (log && config->log.hosts_count == 0) {
+		error_set(err, ERROR_CONFIG, "no MariaDB server is configured in [log]");
 		return error_hint(err, "write 'hosts', 'user' and 'password_file' there, or set "
 		    "MYSQL_HOST, MYSQL_USER and MYSQL_PASSWORD");
 	}
-	ret->settings = config_server_settings(server);
+	if (!log) {
+		if (config_database(config, database, &section, err) != 0)
+			return -1;
+		shipped = section->migrations == NULL;
+		folder = shipped ? "company" : section->migrations;
+	}
+	ret->settings = config_server_settings(log ? &config->log : &section->server);
 	return migrations_read(log ? "log" : "user", folder, shipped, &ret->migrations, err);
 }
 

@@ -15,9 +15,12 @@ struct agent_migrations {
 	struct migrations *migrations;    /* migrations_free() */
 };
 
-/* ERROR_CONFIG if no server is configured for it. */
-int agent_migrations_load(const struct config *config, bool log, struct agent_migrations *ret,
-    struct error *err);
+/*
+ * The log's, or those of the database as config_database() finds it.
+ * ERROR_CONFIG if no server is configured for the log.
+ */
+int agent_migrations_load(const struct config *config, bool log, const char *database,
+    struct agent_migrations *ret, struct error *err);
 
 /* "up", "down", "to N"; text NULL is "up".  ERROR_USAGE. */
 int agent_migrations_task(const char *verb, const char *version, struct migrate_task *ret,

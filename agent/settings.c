@@ -321,10 +321,9 @@ set_text(void *base, const struct setting *setting, const char *text,
 }
 
 int
-setting_set(void *base, char **sources, const struct setting *setting, const char *text,
+setting_set(void *base, char **ret_source, const struct setting *setting, const char *text,
     const char *source, bool append, struct error *err)
 {
-	size_t index = (size_t)(setting - (setting < job_settings ? settings_table : job_settings));
 	int rc;
 
 	switch (setting->type) {
@@ -343,8 +342,8 @@ setting_set(void *base, char **sources, const struct setting *setting, const cha
 	}
 	if (rc != 0)
 		return -1;
-	free(sources[index]);
-	sources[index] = mem_strdup(source);
+	free(*ret_source);
+	*ret_source = mem_strdup(source);
 	return 0;
 }
 

@@ -13,6 +13,8 @@
  * A list is separated by commas ("\," is a comma) or continued on indented lines, and may be
  * given several times in one file; a later source replaces an earlier one's list.
  *
+ * Those of [database] are settings of each section [database NAME], too, there without a variable.
+ *
  * JOB_SETTINGS are those of each section [job NAME]; field is the member of struct config_job, and
  * there is no variable.
  */
@@ -88,35 +90,37 @@
 	    "time in which the server must have answered a statement") \
 	_("log", "retention", DURATION, log_retention_s, "0", 0, 36525 * INT64_C(86400), "", \
 	    "age at which rows leave the log, here and there; their daily sums stay; 0: never") \
-	_("database", "hosts", LIST, database.hosts, "", 1, SETTING_TEXT_MAX, "MYSQL_HOST", \
+	_("database", "hosts", LIST, database.server.hosts, "", 1, SETTING_TEXT_MAX, "MYSQL_HOST", \
 	    "MariaDB servers whose tables are backed up, loaded and restored, tried in this order: " \
 	    "HOST, HOST:PORT, [IPV6]:PORT or the path of a socket") \
-	_("database", "user", TEXT, database.user, "", 1, 255, "MYSQL_USER", \
+	_("database", "user", TEXT, database.server.user, "", 1, 255, "MYSQL_USER", \
 	    "user there; default: the agent's own user name") \
-	_("database", "password", SECRET, database.password, "", 1, 1024, "MYSQL_PASSWORD", \
+	_("database", "password", SECRET, database.server.password, "", 1, 1024, "MYSQL_PASSWORD", \
 	    "its password; a file that holds it must not be readable by others") \
-	_("database", "password_file", TEXT, database.password_file, "", 1, SETTING_TEXT_MAX, "", \
+	_("database", "password_file", TEXT, database.server.password_file, "", 1, SETTING_TEXT_MAX, "", \
 	    "file whose first line is the password; not accessible to others") \
-	_("database", "name", TEXT, database.name, "company", 1, 192, "MYSQL_DATABASE", \
-	    "database there; migrations make it if it is missing") \
-	_("database", "tls", BOOL, database.tls, "no", 0, 0, "", \
+	_("database", "name", TEXT, database.server.name, "company", 1, 192, "MYSQL_DATABASE", \
+	    "database there; migrations make it if it is missing; [database NAME]: default NAME") \
+	_("database", "tls", BOOL, database.server.tls, "no", 0, 0, "", \
 	    "encrypt, and refuse a server whose certificate does not prove its name") \
-	_("database", "tls_ca", TEXT, database.tls_ca, "", 1, SETTING_TEXT_MAX, "", \
+	_("database", "tls_ca", TEXT, database.server.tls_ca, "", 1, SETTING_TEXT_MAX, "", \
 	    "PEM file of who signed the server's certificate; default: who the system trusts") \
-	_("database", "tls_cert", TEXT, database.tls_cert, "", 1, SETTING_TEXT_MAX, "", \
+	_("database", "tls_cert", TEXT, database.server.tls_cert, "", 1, SETTING_TEXT_MAX, "", \
 	    "PEM file of our own certificate, where the server wants one") \
-	_("database", "tls_key", TEXT, database.tls_key, "", 1, SETTING_TEXT_MAX, "", \
+	_("database", "tls_key", TEXT, database.server.tls_key, "", 1, SETTING_TEXT_MAX, "", \
 	    "PEM file of its private key; not readable by others") \
-	_("database", "connect_timeout", DURATION, database.connect_timeout_s, "10s", 1, 3600, "", \
+	_("database", "connect_timeout", DURATION, database.server.connect_timeout_s, "10s", 1, 3600, "", \
 	    "time in which one of the servers must have taken a connection") \
-	_("database", "timeout", DURATION, database.timeout_s, "10m", 1, 86400, "", \
+	_("database", "timeout", DURATION, database.server.timeout_s, "10m", 1, 86400, "", \
 	    "time in which the server must have answered a statement") \
-	_("database", "migrations", TEXT, migrations, "", 1, SETTING_TEXT_MAX, "", \
+	_("database", "migrations", TEXT, database.migrations, "", 1, SETTING_TEXT_MAX, "", \
 	    "folder of NNNN_name.up.sql and .down.sql; default: the set that comes with holdfast " \
 	    "(departments, jobs, hired_employees)") \
-	_("database", "reports", TEXT, reports, "", 1, SETTING_TEXT_MAX, "", \
+	_("database", "reports", TEXT, database.reports, "", 1, SETTING_TEXT_MAX, "", \
 	    "folder of further reports, NAME.sql; one of the same name replaces one that comes " \
 	    "with holdfast") \
+	_("database", "connections", INTEGER, database.connections, "2", 1, 64, "", \
+	    "connections that a backup of tables reads with") \
 	_("exchange", "url", TEXT, exchange, "", 1, SETTING_TEXT_MAX, "", \
 	    "where tables and files to load are exchanged: file:///absolute/folder") \
 	_("repository", "url", TEXT, repository, "./backup", 1, SETTING_TEXT_MAX, \

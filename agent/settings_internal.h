@@ -23,7 +23,7 @@ enum setting_type {
 struct setting {
 	const char *section, *key;
 	enum setting_type type;
-	size_t offset;       /* of the value in struct config, or struct config_job */
+	size_t offset;       /* of the value in struct config, or a struct of a named section */
 	size_t count_offset; /* of a list's count */
 	const char *fallback;
 	int64_t min, max;
@@ -46,12 +46,11 @@ const char *setting_nearest_key(const char *section, const char *key);
 const char *setting_nearest_section(const char *section);
 
 /*
- * Set a value of a struct config or config_job from its text; source is recorded in its sources,
- * for `config show`.  A list is added to if the
- * same source set it before (append), else replaced.  ERROR_CONFIG says what was expected, with
- * the source in front.
+ * Set a value of a struct config, config_job or config_database from its text; source is recorded
+ * in ret_source, for `config show`.  A list is added to if the same source set it before (append),
+ * else replaced.  ERROR_CONFIG says what was expected, with the source in front.
  */
-int setting_set(void *base, char **sources, const struct setting *setting, const char *text,
+int setting_set(void *base, char **ret_source, const struct setting *setting, const char *text,
     const char *source, bool append, struct error *err);
 /* A setting's value as JSON. */
 json_t *setting_to_json(const void *base, const struct setting *setting);
@@ -60,6 +59,16 @@ void setting_done(void *base, const struct setting *setting);
 /* [log], [database] and [exchange]: what a row alone cannot tell, and what their files are like. */
 int config_check_servers(const struct config *config, struct error *err);
 int config_verify_servers(const struct config *config, struct error *err);
+
+/* agent/config_database.c */
+/* The section [database NAME] begins; where: "FILE:LINE".  ERROR_CONFIG. */
+int config_database_begin(struct config *config, const char *name, const char *where,
+    struct config_database **ret, struct error *err);
+/* A setting of [database] as one of a struct config_database. */
+struct setting config_database_setting(const struct setting *setting);
+void config_databases_free(struct config *config);
+/* "database NAME": {...} for each. */
+void config_databases_to_json(const struct config *config, json_t *all);
 
 /* Read a file, then conf.d/ *.conf beside it. */
 int config_read_files(struct config *config, const char *file, struct error *err);

@@ -162,7 +162,7 @@ bring_schema_up(struct log_ship *ship, struct error *err)
 
 	if (ship->schema_is_up)
 		return 0;
-	if (agent_migrations_load(ship->config, true, &set, err) != 0)
+	if (agent_migrations_load(ship->config, true, NULL, &set, err) != 0)
 		return -1;
 	if (migrate_status(&set.settings, set.migrations, &result, err) != 0)
 		goto out;

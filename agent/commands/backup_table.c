@@ -8,7 +8,8 @@
 
 /* clang-format off */
 const struct option_spec backup_table_options[] = {
-	{ "connections", 0, OPTION_VALUE, "N", "connections to read with; default 2" },
+	{ "database",    0, OPTION_VALUE, "NAME", "of [database NAME]; default: [database]" },
+	{ "connections", 0, OPTION_VALUE, "N", "connections to read with" },
 	{ "tag",         0, OPTION_LIST,  "TEXT", "remember this with the snapshot" },
 	{ "level",       0, OPTION_VALUE, "N", "zstd level, 1 to 19" },
 	{ "threads",     0, OPTION_VALUE, "N", "threads to compress with; 0: one per core" },
@@ -62,6 +63,7 @@ backup_table_main(struct session *session, struct error *err)
 	    err) != 0 || run_number_argument(session, "threads", command.arguments, "threads",
 	    err) != 0)
 		goto out;
+	run_text_argument(session, "database", command.arguments, "database");
 	run_flag_argument(session, "no-verify", command.arguments, "verify", false);
 	rc = run_command(session, &command, err);
 out:

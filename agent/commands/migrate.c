@@ -9,9 +9,10 @@
 #include "shared/mem.h"
 
 const struct option_spec migrate_options[] = {
-	{ "log",     0, OPTION_FLAG, NULL, "the central log's own schema, not [database]" },
-	{ "dry-run", 0, OPTION_FLAG, NULL, "only show the statements that would be run" },
-	{ "json",    0, OPTION_FLAG, NULL, "print the result as JSON" },
+	{ "log",      0, OPTION_FLAG,  NULL, "the central log's own schema, not [database]" },
+	{ "database", 0, OPTION_VALUE, "NAME", "of [database NAME]; default: [database]" },
+	{ "dry-run",  0, OPTION_FLAG,  NULL, "only show the statements that would be run" },
+	{ "json",     0, OPTION_FLAG,  NULL, "print the result as JSON" },
 	{ .name = NULL }
 };
 
@@ -87,6 +88,7 @@ migrate_main(struct session *session, struct error *err)
 	size_t count = session->line.argument_count;
 	const char *verb = count > 0 ? arguments[0] : NULL;
 	bool status = verb != NULL && strcmp(verb, "status") == 0;
+	const char *database = option_value(&session->line, "database");
 	bool log = option_given(&session->line, "log");
 	struct agent_migrations set = { .migrations = NULL };
 	struct migrate_task task = { .way = MIGRATE_UP };
@@ -97,17 +99,21 @@ migrate_main(struct session *session, struct error *err)
 	if (!status &&
 	    agent_migrations_task(verb, count > 1 ? arguments[1] : NULL, &task, err) != 0)
 		return -1;
+	if (log && database != NULL)
+		return error_set(err, ERROR_USAGE, "--log and --database exclude each other");
 	task.dry_run = option_given(&session->line, "dry-run");
 	rc = config_verify(session->config, err);
 	if (rc == 0)
-		rc = agent_migrations_load(session->config, log, &set, err);
+		rc = agent_migrations_load(session->config, log, database, &set, err);
 	if (rc == 0)
 		rc = status ? migrate_status(&set.settings, set.migrations, &result, err)
 		    : migrate_run(&set.settings, set.migrations, &task, &result, err);
 	migrations_free(set.migrations);
 	if (!status && !task.dry_run) {
-		parameter = mem_printf("%s%s%s%s", log ? "log " : "", verb == NULL ? "up" : verb,
-		    count > 1 ? " " : "", count > 1 ? arguments[1] : "");
+		parameter = mem_printf("%s%s%s%s%s%s", log ? "log " : "",
+		    database != NULL ? database : "", database != NULL ? " " : "",
+		    verb == NULL ? "up" : verb, count > 1 ? " " : "",
+		    count > 1 ? arguments[1] : "");
 		log_migration(session, parameter, rc == 0 ? NULL : err);
 		free(parameter);
 	}

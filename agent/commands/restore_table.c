@@ -8,6 +8,7 @@
 
 /* clang-format off */
 const struct option_spec restore_table_options[] = {
+	{ "database", 0, OPTION_VALUE, "NAME", "of [database NAME]; default: [database]" },
 	{ "snapshot", 0, OPTION_VALUE, "ID", "from this snapshot; default: the newest that has it" },
 	{ "exchange", 0, OPTION_FLAG,  NULL, "from the exchange storage, not from a snapshot" },
 	{ "as",       0, OPTION_VALUE, "NAME", "under another name; only for one table" },
@@ -69,6 +70,7 @@ restore_table_main(struct session *session, struct error *err)
 			error_set(err, ERROR_USAGE, "the name of a table is not valid UTF-8");
 			goto out;
 		}
+	run_text_argument(session, "database", command.arguments, "database");
 	run_text_argument(session, "snapshot", command.arguments, "snapshot");
 	run_text_argument(session, "as", command.arguments, "as");
 	run_flag_argument(session, "dry-run", command.arguments, "dry_run", true);

@@ -16,6 +16,7 @@ struct migration_work {
 	const struct config *config;
 	struct migrate_task task;
 	bool log, status;
+	char *database; /* as the request named it, or NULL */
 };
 
 static bool
@@ -37,7 +38,7 @@ migration_produce(struct stream *stream, void *arg, struct error *err)
 
 	work->task.give_up = client_has_gone;
 	work->task.give_up_arg = stream;
-	if (agent_migrations_load(work->config, work->log, &set, err) != 0)
+	if (agent_migrations_load(work->config, work->log, work->database, &set, err) != 0)
 		return -1;
 	rc = work->status ? migrate_status(&set.settings, set.migrations, &result, err)
 	    : migrate_run(&set.settings, set.migrations, &work->task, &result, err);
@@ -52,16 +53,21 @@ migration_produce(struct stream *stream, void *arg, struct error *err)
 	return rc != 0 && err->code == ERROR_CANCELLED && !work->status ? 0 : rc;
 }
 
-/* The set that ?set= names. */
+/* The set that ?set= names, or the database that ?database= does. */
 static int
 choose_set(const struct request *request, bool *ret_log, struct error *err)
 {
 	const char *set = params_get(&request->params, "set");
+	const char *name = params_get(&request->params, "database");
+	const struct config_database *database;
 
 	*ret_log = set != NULL && strcmp(set, "log") == 0;
 	if (set != NULL && !*ret_log && strcmp(set, "user") != 0)
 		return error_set(err, ERROR_BAD_REQUEST, "'set' is 'user' or 'log', not '%s'", set);
-	return 0;
+	if (*ret_log && name != NULL)
+		return error_set(err, ERROR_BAD_REQUEST,
+		    "'database' and the set 'log' exclude each other");
+	return *ret_log ? 0 : config_database(request->services->config, name, &database, err);
 }
 
 static int
@@ -77,19 +83,31 @@ choose_dry_run(const struct request *request, bool *ret, struct error *err)
 }
 
 static void
+work_free(void *arg)
+{
+	struct migration_work *work = arg;
+
+	free(work->database);
+	free(work);
+}
+
+static void
 answer(struct request *request, struct response *response, const struct migration_work *work)
 {
 	struct migration_work *own = mem_dup(work, sizeof(*work));
 
+	const char *database = params_get(&request->params, "database");
+
 	own->config = request->services->config;
+	own->database = database == NULL ? NULL : mem_strdup(database);
 	response_stream(response, 200, "application/json", RESPONSE_LENGTH_UNKNOWN,
-	    migration_produce, own, free);
+	    migration_produce, own, work_free);
 }
 
 int
 http_migration_run(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "to", "set", "dry_run", NULL };
+	static const char *const known[] = { "to", "set", "database", "dry_run", NULL };
 	struct migration_work work = { .status = false };
 	const char *to = params_get(&request->params, "to");
 
@@ -111,7 +129,7 @@ http_migration_run(struct request *request, struct response *response, struct er
 int
 http_migration_list(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "set", NULL };
+	static const char *const known[] = { "set", "database", NULL };
 	struct migration_work work = { .status = true };
 
 	if (params_check(&request->params, known, err) != 0 ||

@@ -16,7 +16,7 @@
 #include "shared/mem.h"
 
 struct report_work {
-	const struct config *config;
+	const struct config_server *server;
 	struct report *report;
 	enum report_format format;
 	char *texts[REPORT_PARAMETERS_MAX]; /* the parameters' values */
@@ -38,7 +38,7 @@ report_produce(struct stream *stream, void *arg, struct error *err)
 {
 	struct report_work *work = arg;
 	const struct report *report = work->report;
-	struct mariadb_settings settings = config_server_settings(&work->config->database);
+	struct mariadb_settings settings = config_server_settings(work->server);
 	struct mariadb_param values[REPORT_VALUES_MAX];
 	struct mariadb_result *result = NULL;
 	struct mariadb *db = NULL;
@@ -94,8 +94,8 @@ static int
 check_names(const struct report *report, const struct params *params, bool year_in_path,
     struct error *err)
 {
-	const char *known[REPORT_PARAMETERS_MAX + 1] = { NULL };
-	size_t count = 0;
+	const char *known[REPORT_PARAMETERS_MAX + 2] = { "database" };
+	size_t count = 1;
 
 	for (size_t i = 0; i < report->parameter_count; i++)
 		if (!year_in_path || strcmp(report->parameters[i].name, "year") != 0)
@@ -107,22 +107,20 @@ static int
 answer(struct request *request, struct response *response, const char *name, const char *year,
     struct error *err)
 {
-	const struct config *config = request->services->config;
+	const struct config_database *database;
 	struct report_work *work = MEM_NEW(struct report_work);
 	size_t format;
 
-	work->config = config;
-	if (report_find(config->reports, name, &work->report, err) != 0 ||
+	if (config_database(request->services->config,
+	    params_get(&request->params, "database"), &database, err) != 0)
+		goto fail;
+	work->server = &database->server;
+	if (report_find(database->reports, name, &work->report, err) != 0 ||
 	    check_names(work->report, &request->params, year != NULL, err) != 0 ||
 	    take_values(work, &request->params, year, err) != 0 ||
 	    accept_choose(request->fields[REQUEST_ACCEPT], report_media_types, REPORT_FORMAT_COUNT,
 	    &format, err) != 0)
 		goto fail;
-	if (config->database.hosts_count == 0) {
-		error_set(err, ERROR_CONFIG, "no MariaDB server is configured in [database]");
-		error_hint(err, "write 'hosts', 'user' and 'password_file' there");
-		goto fail;
-	}
 	work->format = (enum report_format)format;
 	response_stream(response, 200, report_media_types[format], RESPONSE_LENGTH_UNKNOWN,
 	    report_produce, work, report_work_free);
@@ -157,11 +155,19 @@ http_departments_above_mean(struct request *request, struct response *response,
 int
 http_reports_list(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { NULL };
+	static const char *const known[] = { "database", NULL };
+	const struct config *config = request->services->config;
+	const char *name = params_get(&request->params, "database");
+	const struct config_database *database = &config->database;
 	json_t *reports;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    report_list(request->services->config->reports, &reports, err) != 0)
+	if (params_check(&request->params, known, err) != 0)
+		return -1;
+	/* Those that come with the program are there without a database, too. */
+	if ((name != NULL || config->database_count > 0) &&
+	    config_database(config, name, &database, err) != 0)
+		return -1;
+	if (report_list(database->reports, &reports, err) != 0)
 		return -1;
 	response_json(response, 200, json_pack("{s:o}", "reports", reports));
 	return 0;

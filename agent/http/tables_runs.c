@@ -14,8 +14,6 @@
 #include "agent/http/router.h"
 #include "agent/http/runs_http.h"
 
-static const char *const no_parameters[] = { NULL };
-
 static void
 answer_failed(struct request *request, const char *run, const struct error *failure)
 {
@@ -96,27 +94,11 @@ start_and_wait(struct request *request, struct response *response, enum run_kind
 	return 0;
 }
 
-int
-http_backup_table(struct request *request, struct response *response, struct error *err)
-{
-	json_t *arguments;
-	int rc;
-
-	if (params_check(&request->params, no_parameters, err) != 0)
-		return -1;
-	arguments = json_pack("{s:s}", "table", request->id);
-	if (arguments == NULL)
-		return error_set(err, ERROR_BAD_REQUEST, "the table's name is not valid UTF-8");
-	rc = start_and_wait(request, response, RUN_TABLES, arguments, err);
-	json_decref(arguments);
-	return rc;
-}
-
 /* The parameters are arguments of the run, which checks them. */
-int
-http_restore_table(struct request *request, struct response *response, struct error *err)
+static int
+run_with_parameters(struct request *request, struct response *response, enum run_kind kind,
+    const char *const *known, struct error *err)
 {
-	static const char *const known[] = { "snapshot", "source", "as", "mode", "dry_run", NULL };
 	json_t *arguments;
 	int rc;
 
@@ -137,7 +119,24 @@ http_restore_table(struct request *request, struct response *response, struct er
 		else
 			json_object_set_new(arguments, known[i], json_string(value));
 	}
-	rc = start_and_wait(request, response, RUN_RESTORE_TABLE, arguments, err);
+	rc = start_and_wait(request, response, kind, arguments, err);
 	json_decref(arguments);
 	return rc;
+}
+
+int
+http_backup_table(struct request *request, struct response *response, struct error *err)
+{
+	static const char *const known[] = { "database", NULL };
+
+	return run_with_parameters(request, response, RUN_TABLES, known, err);
+}
+
+int
+http_restore_table(struct request *request, struct response *response, struct error *err)
+{
+	static const char *const known[] = { "database", "snapshot", "source", "as", "mode",
+		"dry_run", NULL };
+
+	return run_with_parameters(request, response, RUN_RESTORE_TABLE, known, err);
 }

@@ -11,14 +11,13 @@
 #include "shared/mariadb.h"
 #include "shared/mem.h"
 
-/* Two keep a server and this process busy, and leave others room. */
-#define CONNECTIONS_DEFAULT 2
-#define CONNECTIONS_MAX 64
+#define CONNECTIONS_MAX 64 /* as of the setting */
 
 /* clang-format off */
 const struct argument_spec tables_arguments[] = {
 	{ .name = "table",           .type = ARGUMENT_TEXT },
 	{ .name = "tables",          .type = ARGUMENT_TEXTS },
+	{ .name = "database",        .type = ARGUMENT_TEXT },
 	{ .name = "connections",     .type = ARGUMENT_INTEGER, .min = 1, .max = CONNECTIONS_MAX },
 	{ .name = "tags",            .type = ARGUMENT_TEXTS },
 	{ .name = "level",           .type = ARGUMENT_INTEGER, .min = 1, .max = 19 },
@@ -31,6 +30,7 @@ const struct argument_spec tables_arguments[] = {
 const struct argument_spec restore_table_arguments[] = {
 	{ .name = "table",           .type = ARGUMENT_TEXT },
 	{ .name = "tables",          .type = ARGUMENT_TEXTS },
+	{ .name = "database",        .type = ARGUMENT_TEXT },
 	{ .name = "snapshot",        .type = ARGUMENT_TEXT },
 	{ .name = "source",          .type = ARGUMENT_WORD, .words = "snapshot|exchange" },
 	{ .name = "as",              .type = ARGUMENT_TEXT },
@@ -55,24 +55,24 @@ table_names(const json_t *arguments, size_t *ret_count)
 	return names;
 }
 
+/* The database that the run means; what it is called is checked already. */
 static int
-check_configured(const struct config *config, struct error *err)
+find_database(const struct run_context *context, const json_t *arguments,
+    const struct config_database **ret, struct error *err)
 {
-	if (config->database.hosts_count > 0)
-		return 0;
-	error_set(err, ERROR_UNAVAILABLE, "no database is configured");
-	return error_hint(err, "write hosts and name in [database] of the configuration");
+	return config_database(context->config, argument_text(arguments, "database"), ret, err);
 }
 
 int
 tables_check(const struct run_context *context, json_t *arguments, struct error *err)
 {
+	const struct config_database *database;
 	const char **names;
 	size_t count;
 	int rc;
 
 	/* Whether the tables exist is seen when the run has its turn: a server may be slow. */
-	rc = check_configured(context->config, err);
+	rc = find_database(context, arguments, &database, err);
 	names = table_names(arguments, &count);
 	for (size_t i = 0; i < count && rc == 0; i++)
 		rc = mariadb_check_name("table", names[i], strlen(names[i]), err);
@@ -85,12 +85,11 @@ tables_execute(const struct run_context *context, const json_t *arguments,
     struct progress *progress, struct run_result *result, struct error *err)
 {
 	const struct config *config = context->config;
-	struct mariadb_settings server = config_server_settings(&config->database);
+	const struct config_database *database;
+	struct mariadb_settings server;
 	struct tables_backup_options options = {
 		.server = &server,
 		.exchange = config->exchange,
-		.connections = (unsigned)argument_integer(
-		    arguments, "connections", CONNECTIONS_DEFAULT),
 		.threads = (unsigned)argument_integer(
 		    arguments, "threads", (int64_t)config->threads),
 		.level = (int)argument_integer(arguments, "level", config->compression),
@@ -103,6 +102,12 @@ tables_execute(const struct run_context *context, const json_t *arguments,
 	json_t *tables = NULL;
 	int rc;
 
+	if (find_database(context, arguments, &database, err) != 0)
+		return -1;
+	server = config_server_settings(&database->server);
+	options.folder = database->folder;
+	options.connections = (unsigned)argument_integer(
+	    arguments, "connections", database->connections);
 	options.tables = names = table_names(arguments, &options.table_count);
 	options.tags = tags = argument_texts(arguments, "tags", &options.tag_count);
 	rc = tables_backup(context->repo, &options, progress, &snapshot, &tables, err);
@@ -111,8 +116,8 @@ tables_execute(const struct run_context *context, const json_t *arguments,
 		result->files = snapshot->files;
 		result->bytes = snapshot->bytes;
 		result->stored_bytes = snapshot->stored_bytes;
-		result->json = json_pack("{s:s, s:o, s:I, s:I, s:I}", "database", server.name,
-		    "tables", tables, "bytes", (json_int_t)snapshot->bytes, "added_bytes",
+		result->json = json_pack("{s:s, s:s, s:o, s:I, s:I, s:I}", "database",
+		    config_database_word(database), "schema", server.name, "tables", tables, "bytes", (json_int_t)snapshot->bytes, "added_bytes",
 		    (json_int_t)snapshot->added_bytes, "stored_bytes",
 		    (json_int_t)snapshot->stored_bytes);
 	}
@@ -187,11 +192,12 @@ int
 restore_table_check(const struct run_context *context, json_t *arguments, struct error *err)
 {
 	const char *as = argument_text(arguments, "as");
+	const struct config_database *database;
 	const char **names;
 	size_t count;
 	int rc;
 
-	if (check_configured(context->config, err) != 0)
+	if (find_database(context, arguments, &database, err) != 0)
 		return -1;
 	names = table_names(arguments, &count);
 	rc = count == 0 ? error_set(err, ERROR_BAD_REQUEST, "no table is named") : 0;
@@ -209,7 +215,8 @@ int
 restore_table_execute(const struct run_context *context, const json_t *arguments,
     struct progress *progress, struct run_result *result, struct error *err)
 {
-	struct mariadb_settings server = config_server_settings(&context->config->database);
+	const struct config_database *database;
+	struct mariadb_settings server;
 	struct tables_restore_options options = {
 		.server = &server,
 		.as = argument_text(arguments, "as"),
@@ -224,6 +231,12 @@ restore_table_execute(const struct run_context *context, const json_t *arguments
 	size_t count;
 	int rc = 0;
 
+	if (find_database(context, arguments, &database, err) != 0) {
+		json_decref(tables);
+		return -1;
+	}
+	server = config_server_settings(&database->server);
+	options.folder = database->folder;
 	names = table_names(arguments, &count);
 	atomic_store(&progress->files_total, count);
 	for (size_t i = 0; i < count && rc == 0; i++) {
@@ -239,7 +252,8 @@ restore_table_execute(const struct run_context *context, const json_t *arguments
 		atomic_fetch_add(&progress->files, 1);
 	}
 	/* Of several, those that were restored before one failed are told, too. */
-	result->json = json_pack("{s:s, s:o}", "database", server.name, "tables", tables);
+	result->json = json_pack("{s:s, s:s, s:o}", "database", config_database_word(database),
+	    "schema", server.name, "tables", tables);
 	free(names);
 	return rc;
 }

@@ -194,10 +194,18 @@ static void
 make_tree(struct tables_backup *backup)
 {
 	struct timespec now = time_now();
-	struct tree_dir *root = tree_dir_begin_root(backup->writer, &backup->roots), *all;
+	struct tree_dir *root = tree_dir_begin_root(backup->writer, &backup->roots);
+	struct tree_dir *outer = NULL, *all = root;
+	char *folder = mem_strdup(backup->options->folder), *inside = strchr(folder, '/');
 	struct tree_slot *slot;
 
-	all = add_folder(backup, root, TABLES_FOLDER, now, &slot);
+	/* "databases/NAME" */
+	if (inside != NULL) {
+		*inside++ = '\0';
+		all = outer = add_folder(backup, root, folder, now, &slot);
+	}
+	all = add_folder(backup, all, inside != NULL ? inside : folder, now, &slot);
+	free(folder);
 	for (size_t i = 0; i < backup->work_count; i++) {
 		struct table_work *work = &backup->works[i];
 		struct tree_slot *table_slot, *backup_slot;
@@ -213,6 +221,8 @@ make_tree(struct tables_backup *backup)
 		free(name);
 	}
 	tree_dir_end(all);
+	if (outer != NULL)
+		tree_dir_end(outer);
 	tree_dir_end(root);
 }
 
@@ -334,7 +344,7 @@ store_all(struct tables_backup *backup, struct writer_totals *totals, struct err
 	return 0;
 }
 
-/* "/database", or one for each table that was asked for. */
+/* The folder, or one for each table that was asked for. */
 static struct snapshot *
 describe(const struct tables_backup *backup)
 {
@@ -347,8 +357,8 @@ describe(const struct tables_backup *backup)
 	struct snapshot *snapshot;
 
 	for (size_t i = 0; i < count; i++)
-		sources[i] = options->table_count == 0 ? mem_strdup("/" TABLES_FOLDER) :
-		    mem_printf("/" TABLES_FOLDER "/%s", backup->works[i].component);
+		sources[i] = options->table_count == 0 ? mem_printf("/%s", options->folder) :
+		    mem_printf("/%s/%s", options->folder, backup->works[i].component);
 	snapshot = backup_describe(&origin, sources, count);
 	for (size_t i = 0; i < count; i++)
 		free(sources[i]);
@@ -369,7 +379,8 @@ take_figures(struct tables_backup *backup, struct snapshot *snapshot,
 	snapshot->added_blobs = totals->added_blobs;
 	snapshot->added_bytes = totals->added_bytes;
 	snapshot->stored_bytes = totals->stored_bytes;
-	snapshot->directories = 1 + 2 * backup->work_count;
+	snapshot->directories = 1 + (strchr(backup->options->folder, '/') != NULL) +
+	    2 * backup->work_count;
 	for (size_t i = 0; i < backup->work_count; i++) {
 		const struct table_work *work = &backup->works[i];
 		char checksum[ROW_SUM_TEXT_SIZE];

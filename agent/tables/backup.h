@@ -19,11 +19,12 @@
 #include "shared/mariadb.h"
 #include "shared/progress.h"
 
-/* Below it lie the tables of a snapshot, and of the exchange storage. */
+/* Below it lie the tables of a snapshot, and of the exchange storage; see FORMAT.md for others. */
 #define TABLES_FOLDER "database"
 
 struct tables_backup_options {
 	const struct mariadb_settings *server; /* with name: the database */
+	const char *folder;   /* TABLES_FOLDER, or another of at most two components */
 	const char *const *tables;
 	size_t table_count;   /* 0: all of the database, its views and sequences too */
 	const char *exchange; /* URL, or NULL: only into the repository */

@@ -22,6 +22,7 @@
 
 struct tables_restore_options {
 	const struct mariadb_settings *server; /* with name: the database */
+	const char *folder;    /* of the database's files, in snapshots and on the exchange storage */
 	const char *table;
 	const char *as;        /* another name, or NULL */
 	bool append;           /* add the rows to the table that is there */

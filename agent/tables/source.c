@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/tables/backup.h"
 #include "agent/tables/exchange.h"
 #include "agent/tables/restore_internal.h"
 #include "shared/mem.h"
@@ -113,15 +112,17 @@ int
 source_open(struct repository *repo, const struct tables_restore_options *options,
     struct table_source *ret, struct error *err)
 {
-	char *path = exchange_table_path("/" TABLES_FOLDER, options->table);
+	char *path = exchange_table_path(options->folder, options->table);
+	char *absolute = mem_printf("/%s", path);
 	int rc;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->fd = -1;
 	if (options->from_exchange)
-		rc = exchange_open(options->exchange, path + 1, &ret->fd, err);
+		rc = exchange_open(options->exchange, path, &ret->fd, err);
 	else
-		rc = open_snapshot(repo, options, path, ret, err);
+		rc = open_snapshot(repo, options, absolute, ret, err);
+	free(absolute);
 	free(path);
 	if (rc == 0 && options->from_exchange)
 		ret->size = (uint64_t)lseek(ret->fd, 0, SEEK_END),

@@ -192,7 +192,7 @@ open_file(struct outlet *outlet, uint64_t head_len)
 
 	if (url == NULL)
 		return;
-	path = exchange_table_path(TABLES_FOLDER, outlet->work->table->name);
+	path = exchange_table_path(outlet->backup->options->folder, outlet->work->table->name);
 	if (exchange_create(url, path, head_len, &outlet->file, &why) != 0)
 		give_file_up(outlet, &why);
 	free(path);

@@ -515,6 +515,110 @@ wrong_jobs_are_refused_with_file_and_line(void **state)
 	free(other);
 }
 
+#define SHOP "[database shop]\nhosts = db2:3307\n"
+
+static void
+databases_are_read_with_their_own_settings(void **state)
+{
+	const struct config_database *shop, *web;
+	struct config *config = load(*state,
+	    "[database]\nhosts = db1\nuser = one\nconnections = 4\n"
+	    SHOP "  db3\nuser = two\nname = sales\n"
+	    "[database web]\nuser = three\nhosts = /run/sock\nmigrations = /srv/web\n"
+	    "[agent]\nname = web1\n");
+	json_t *shown = config_to_json(config);
+
+	assert_string_equal(config->name, "web1");
+	assert_string_equal(config->database.server.user, "one");
+	assert_string_equal(config->database.server.name, "company");
+	assert_int_equal(config->database.connections, 4);
+	assert_string_equal(config->database.folder, "database");
+	assert_int_equal(config->database_count, 2);
+	shop = config->databases[0];
+	web = config->databases[1];
+	assert_string_equal(shop->server.user, "two");
+	assert_string_equal(shop->server.name, "sales");
+	assert_int_equal(shop->server.hosts_count, 2);
+	assert_string_equal(shop->server.hosts[1], "db3");
+	assert_int_equal(shop->connections, 2);
+	assert_null(shop->migrations);
+	assert_string_equal(shop->folder, "databases/shop");
+	/* Its name on the server, unless it is told, is that of the section. */
+	assert_string_equal(web->server.name, "web");
+	assert_string_equal(web->server.user, "three");
+	assert_string_equal(web->migrations, "/srv/web");
+	assert_non_null(strstr(source_of(shown, "database shop", "name"), "agent.conf:9"));
+	assert_string_equal(source_of(shown, "database web", "name"), "default");
+	json_decref(shown);
+	config_free(config);
+}
+
+static void
+a_database_is_found_by_its_name_or_because_it_is_the_only_one(void **state)
+{
+	const struct config_database *found = NULL;
+	struct error err = ERROR_INIT;
+	struct config *config = load(*state, "");
+
+	assert_int_equal(config_database(config, NULL, &found, &err), -1);
+	assert_int_equal(err.code, ERROR_UNAVAILABLE);
+	config_free(config);
+
+	config = load(*state, SHOP);
+	assert_int_equal(config_database(config, NULL, &found, &err), 0);
+	assert_string_equal(found->name, "shop");
+	assert_int_equal(config_database(config, "default", &found, &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
+	config_free(config);
+
+	config = load(*state, SHOP "[database web]\nhosts = db4\n");
+	assert_int_equal(config_database(config, NULL, &found, &err), -1);
+	assert_int_equal(err.code, ERROR_BAD_REQUEST);
+	assert_string_equal(err.hint, "the databases are shop, web");
+	assert_int_equal(config_database(config, "web", &found, &err), 0);
+	assert_string_equal(found->server.hosts[0], "db4");
+	config_free(config);
+
+	config = load(*state, "[database]\nhosts = db1\n" SHOP);
+	assert_int_equal(config_database(config, NULL, &found, &err), 0);
+	assert_ptr_equal(found, &config->database);
+	assert_int_equal(config_database(config, "default", &found, &err), 0);
+	assert_ptr_equal(found, &config->database);
+	assert_int_equal(config_database(config, "sho", &found, &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
+	assert_string_equal(err.message, "no database 'sho' is configured");
+	assert_string_equal(err.hint, "the databases are default, shop");
+	config_free(config);
+}
+
+static void
+wrong_databases_are_refused_with_file_and_line(void **state)
+{
+	static const struct {
+		const char *text, *message, *hint;
+	} cases[] = {
+		{ SHOP SHOP, "FILE:3: there is a section [database shop] already, at FILE:1", NULL },
+		{ "[database shop]\nuser = x\n", "FILE:1: [database shop] has no hosts",
+		    "write where its server is, as in hosts = db1:3306" },
+		{ "[database default]\nhosts = x\n", "FILE:1: 'default' is the name of [database] "
+		    "itself", NULL },
+		{ "[database ../x]\nhosts = x\n", "FILE:1: '../x' is no name of a database's "
+		    "section", NULL },
+		{ SHOP "usr = x\n", "FILE:3: unknown setting 'usr' in section [database]",
+		    "did you mean 'user'?" },
+		{ SHOP "user = x\nuser = y\n", "FILE:4: 'user' is given twice in this section",
+		    NULL },
+		{ SHOP "tls_ca = /x\n", "FILE:3: 'tls_ca' is of no use without 'tls'",
+		    "write 'tls = yes' in [database shop]" },
+		{ SHOP "name = a/\n\n  b\n", "FILE:5: 'name' is given twice in this section", NULL },
+		{ SHOP "connections = 65\n",
+		    "FILE:3: 'connections' must be between 1 and 64, not '65'", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		refuse_everywhere(*state, cases[i].text, cases[i].message, cases[i].hint);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -538,6 +642,9 @@ main(void)
 		TEST(verify_wants_tls_off_loopback_and_existing_folders),
 		TEST(jobs_are_read_with_their_own_settings),
 		TEST(wrong_jobs_are_refused_with_file_and_line),
+		TEST(databases_are_read_with_their_own_settings),
+		TEST(a_database_is_found_by_its_name_or_because_it_is_the_only_one),
+		TEST(wrong_databases_are_refused_with_file_and_line),
 		TEST(the_description_has_a_sentence_for_every_setting),
 	};
 
