@@ -278,6 +278,18 @@ table_schema(const struct table *table)
 	return schema;
 }
 
+/* Two of Unicode's character sets hold halves of surrogate pairs, which are no text in UTF-8. */
+static void
+put_no_surrogates(const struct table_column *column, struct buffer *sql)
+{
+	if (strcmp(column->charset, "ucs2") != 0 && strcmp(column->charset, "utf32") != 0)
+		return;
+	buffer_put_text(sql, " AND CAST(CONVERT(");
+	mariadb_put_name(sql, column->name);
+	/* ED, then A0 to BF: of bytes, so that nobody asks whether they are characters. */
+	buffer_put_text(sql, " USING utf8mb4) AS BINARY) NOT REGEXP x'ED5BA02DBF5D'");
+}
+
 /*
  * The expressions that give a column's value.  Bytes come as they are stored: the session has no
  * character set for results.
@@ -311,7 +323,9 @@ put_expressions(const struct table_column *column, struct buffer *sql)
 		mariadb_put_name(sql, column->name);
 		buffer_printf(sql, " USING utf8mb4) USING %s) AS BINARY)<=>CAST(", column->charset);
 		mariadb_put_name(sql, column->name);
-		buffer_put_text(sql, " AS BINARY),NULL,CAST(");
+		buffer_put_text(sql, " AS BINARY)");
+		put_no_surrogates(column, sql);
+		buffer_put_text(sql, ",NULL,CAST(");
 		mariadb_put_name(sql, column->name);
 		buffer_put_text(sql, " AS BINARY))");
 		return 2;
