@@ -34,10 +34,13 @@ reset_index(struct repository *repo)
 	free(repo->first_frames);
 	free(repo->packs);
 	free(repo->frames);
+	free(repo->copies);
 	repo->files = NULL;
 	repo->first_frames = NULL;
 	repo->packs = NULL;
 	repo->frames = NULL;
+	repo->copies = NULL;
+	repo->copy_count = repo->copy_cap = 0;
 	repo->file_count = repo->file_cap = repo->pack_count = repo->pack_cap = 0;
 	repo->frame_count = repo->frame_cap = repo->files_loaded = 0;
 	repo->pages_read = 0;
@@ -121,8 +124,14 @@ add_entry(struct repository *repo, const struct blob_id *id, const struct blob_l
 	struct blob_location old;
 	int replace = 0;
 
-	if (blob_table_find(&repo->table, id, &old) == 1)
+	if (blob_table_find(&repo->table, id, &old) == 1) {
 		replace = place_rank(repo, at) < place_rank(repo, &old);
+		if (repo->frames[at->frame].pack != repo->frames[old.frame].pack) {
+			MEM_GROW(repo->copies, repo->copy_count, repo->copy_cap);
+			repo->copies[repo->copy_count++] =
+			    (struct blob_copy){ *id, replace ? old : *at };
+		}
+	}
 	blob_table_insert(&repo->table, id, at, replace);
 }
 
@@ -378,8 +387,9 @@ repository_load_index(struct repository *repo, struct error *err)
 	return rc;
 }
 
-static void
-fill_place(const struct repository *repo, const struct blob_location *at, struct blob_place *ret)
+void
+repository_fill_place(const struct repository *repo, const struct blob_location *at,
+    struct blob_place *ret)
 {
 	const struct frame_info *frame = &repo->frames[at->frame];
 
@@ -396,7 +406,7 @@ find_in_table(struct repository *repo, const struct blob_id *id, struct blob_pla
 
 	if (blob_table_find(&repo->table, id, &at) == 0)
 		return 0;
-	fill_place(repo, &at, ret);
+	repository_fill_place(repo, &at, ret);
 	return 1;
 }
 
@@ -449,7 +459,7 @@ find_in_pages(struct repository *repo, const struct blob_id *id, struct blob_pla
 			at.frame += repo->first_frames[i];
 			if (place_rank(repo, &at) < best) {
 				best = place_rank(repo, &at);
-				fill_place(repo, &at, ret);
+				repository_fill_place(repo, &at, ret);
 			}
 			found = 1;
 		}

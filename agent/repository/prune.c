@@ -194,6 +194,53 @@ count_use(struct prune *prune)
 	pthread_rwlock_unlock(&repo->lock);
 }
 
+/* So much of it is dead, or all, that it is not kept as it is. */
+static bool
+is_sparse(const struct prune *prune, size_t pack)
+{
+	const struct pack_use *use = &prune->use[pack];
+
+	return use->live == 0 || (use->total - use->live) * 100 >=
+	    use->total * prune->options->rewrite_percent;
+}
+
+/* Packs that may be removed, or rewritten without what is dead there, by their use so far. */
+static bool *
+find_endangered(const struct prune *prune)
+{
+	const struct repository *repo = prune->repo;
+	bool *endangered = mem_calloc(repo->pack_count, sizeof(*endangered));
+
+	for (size_t p = 0; p < repo->pack_count; p++)
+		endangered[p] = prune->use[p].marked || is_sparse(prune, p) ||
+		    repo->packs[p].size < PRUNE_SMALL_PACK;
+	return endangered;
+}
+
+/*
+ * Of a blob that lies in several packs all copies but one go in time, and the one that stays must
+ * not be the damaged one. So before anything is held to be dead whose copy lives elsewhere, that
+ * copy is read.
+ */
+static int
+settle_use(struct prune *prune, struct error *err)
+{
+	uint8_t *states = mem_calloc(prune->repo->frame_count, sizeof(*states));
+	int changed;
+
+	do {
+		bool *endangered;
+
+		count_use(prune);
+		endangered = find_endangered(prune);
+		changed = repository_prefer_readable(prune->repo, &prune->scan.used, endangered,
+		    states, prune->progress, err);
+		free(endangered);
+	} while (changed > 0);
+	free(states);
+	return changed;
+}
+
 static int
 refuse_bad_index(struct repository *repo, struct error *err)
 {
@@ -229,8 +276,7 @@ survey(struct prune *prune, struct error *err)
 	    repository_load_unindexed(repo, err) != 0 || prune_load_marks(repo, err) != 0 ||
 	    repository_load_index(repo, err) != 0 || find_used(prune, err) != 0)
 		return -1;
-	count_use(prune);
-	return 0;
+	return settle_use(prune, err);
 }
 
 static ssize_t
@@ -474,8 +520,7 @@ choose_packs(struct prune *prune, struct pack_list *dead, struct pack_list *rewr
 			continue;
 		if (use->live == 0) {
 			mark_one(prune, dead, p);
-		} else if ((use->total - use->live) * 100 >=
-		    use->total * prune->options->rewrite_percent) {
+		} else if (is_sparse(prune, p)) {
 			mark_one(prune, rewritten, p);
 			prune->result->packs_rewritten++;
 		} else if (repo->packs[p].size < PRUNE_SMALL_PACK) {

@@ -38,37 +38,76 @@ struct rewrite {
 	struct object_id pack;
 };
 
+/* What a frame holds of blobs that are used. */
+enum frame_use { FRAME_DEAD, FRAME_ELSEWHERE, FRAME_NEEDED };
+
+/* Elsewhere: other packs have all of it, too, and the index gives those. */
+static enum frame_use
+frame_use(const struct rewrite *rewrite, const struct pack_directory *directory,
+    const struct pack_frame *frame)
+{
+	enum frame_use use = FRAME_DEAD;
+
+	for (size_t b = 0; b < frame->blob_count && use != FRAME_NEEDED; b++) {
+		const struct blob_id *id = &directory->blobs[frame->first_blob + b].id;
+		struct error ignored = ERROR_INIT;
+		struct blob_place place;
+
+		if (blob_table_find(rewrite->used, id, NULL) == 0)
+			continue;
+		use = repository_find_blob(rewrite->repo, id, &place, &ignored) == 1 &&
+		    memcmp(&place.pack, &rewrite->pack, sizeof(place.pack)) != 0 ?
+		    FRAME_ELSEWHERE : FRAME_NEEDED;
+	}
+	return use;
+}
+
+static int
+store_blobs(struct writer_worker *worker, const struct rewrite *rewrite,
+    const struct pack_directory *directory, const struct pack_frame *frame, const uint8_t *p,
+    struct error *err)
+{
+	for (size_t b = 0; b < frame->blob_count; b++) {
+		const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
+		struct blob_id id;
+		enum blob_kind kind;
+
+		if (blob_table_find(rewrite->used, &blob->id, NULL) == 1) {
+			kind = blob_identify(rewrite->repo->keys, p, blob->len, &blob->id);
+			if (kind == BLOB_KIND_COUNT)
+				return error_set(err, ERROR_CORRUPT,
+				    "a blob does not hold what its name says");
+			if (writer_put(worker, kind, p, blob->len, &id, err) != 0)
+				return -1;
+		}
+		p += blob->len;
+	}
+	return 0;
+}
+
 static int
 rewrite_pack(struct writer_worker *worker, const struct rewrite *rewrite, struct error *err)
 {
-	struct repository *repo = rewrite->repo;
 	struct frame_coder *coder = frame_coder_new(0);
 	struct pack_directory *directory = NULL;
 	struct buffer plain = BUFFER_INIT;
-	int rc = repository_read_directory(repo, &rewrite->pack, &directory, err);
+	int rc = repository_read_directory(rewrite->repo, &rewrite->pack, &directory, err);
 
 	for (size_t f = 0; rc == 0 && f < directory->frame_count; f++) {
 		const struct pack_frame *frame = &directory->frames[f];
-		const uint8_t *p;
+		enum frame_use use = frame_use(rewrite, directory, frame);
+		struct error why = ERROR_INIT;
 
+		if (use == FRAME_DEAD)
+			continue;
 		buffer_clear(&plain);
-		p = buffer_reserve(&plain, frame->plain_len);
-		rc = repository_read_frame(repo, coder, &rewrite->pack, frame->offset,
-		    frame->stored_len, plain.data, frame->plain_len, err);
-		for (size_t b = 0; rc == 0 && b < frame->blob_count; b++) {
-			const struct pack_blob *blob = &directory->blobs[frame->first_blob + b];
-			struct blob_id id;
-			enum blob_kind kind;
-
-			if (blob_table_find(rewrite->used, &blob->id, NULL) == 1) {
-				kind = blob_identify(repo->keys, p, blob->len, &blob->id);
-				if (kind == BLOB_KIND_COUNT)
-					rc = error_set(err, ERROR_CORRUPT,
-					    "a blob does not hold what its name says");
-				else
-					rc = writer_put(worker, kind, p, blob->len, &id, err);
-			}
-			p += blob->len;
+		buffer_reserve(&plain, frame->plain_len);
+		if (repository_read_frame(rewrite->repo, coder, &rewrite->pack, frame->offset,
+		    frame->stored_len, plain.data, frame->plain_len, &why) == 0) {
+			rc = store_blobs(worker, rewrite, directory, frame, plain.data, err);
+		} else if (use == FRAME_NEEDED) {
+			*err = why;
+			rc = -1;
 		}
 	}
 	pack_directory_free(directory);

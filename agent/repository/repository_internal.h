@@ -44,6 +44,12 @@ struct bad_pack {
 	bool missing; /* else damaged; one that is there again is good again */
 };
 
+/* Of a blob that lies in several packs, a place that the table does not have. */
+struct blob_copy {
+	struct blob_id id;
+	struct blob_location at;
+};
+
 struct repository {
 	struct storage *storage;
 	bool borrowed; /* storage and keys belong to another struct repository */
@@ -68,6 +74,8 @@ struct repository {
 	struct frame_info *frames;
 	size_t frame_count, frame_cap;
 	struct blob_table table;  /* every entry of the files loaded so far */
+	struct blob_copy *copies; /* of these, in any order */
+	size_t copy_count, copy_cap;
 	size_t files_loaded;      /* the first so many files are in the table */
 	struct object_id *bad_files; /* index files that could not be read */
 	size_t bad_file_count, bad_file_cap;
@@ -105,6 +113,27 @@ int repository_note_missing(struct repository *repo, struct error *err);
  * before, -1 error. */
 int repository_avoid_pack(struct repository *repo, const struct object_id *pack,
     struct error *err);
+/* Where this entry of the index leads.  Called with the lock held. */
+void repository_fill_place(const struct repository *repo, const struct blob_location *at,
+    struct blob_place *ret);
+/*
+ * Of a blob that lies in several packs, another place than the one that the index gives: 1 found,
+ * 0 there are no more.  Needs a loaded index.  cursor begins as 0.
+ */
+int repository_next_copy(struct repository *repo, const struct blob_id *id, size_t *cursor,
+    struct blob_place *ret);
+/*
+ * Before copies are removed: where the index gives a place that cannot be read although the copy
+ * can, it gives the copy's from now on, until it is loaded anew.  Needs a loaded index that nobody
+ * else uses meanwhile.
+ *   used        only copies of these blobs
+ *   endangered  only copies in these packs, by number
+ *   states      one byte a frame, zeros at first: what was found of it; to be given again
+ * Returns 1 if any place was changed, 0 if not, -1 on error.
+ */
+struct progress;
+int repository_prefer_readable(struct repository *repo, const struct blob_table *used,
+    const bool *endangered, uint8_t *states, struct progress *progress, struct error *err);
 /* Whether the index, as far as it was read, speaks of this pack. */
 bool repository_knows_pack(struct repository *repo, const struct object_id *pack);
 /* Make packs known that no index file covers. */
