@@ -102,7 +102,6 @@ blob_problem(void *arg, const char *path, size_t len, const struct blob_id *id,
     const struct error *why, struct error *err)
 {
 	struct check *check = arg;
-	struct blob_location at;
 	struct damage *damage;
 	size_t number;
 	char *shown;
@@ -111,8 +110,8 @@ blob_problem(void *arg, const char *path, size_t len, const struct blob_id *id,
 	if (id == NULL) {
 		/* No blob is to blame: others may need the same ones, and rightly so. */
 		number = contradiction(check, why);
-	} else if (blob_table_find(&check->bad_blobs, id, &at) == 1) {
-		number = at.frame;
+	} else if (check_blob_lost(check, id, &number) == 1) {
+		;
 	} else if (check->newer.code != ERROR_NONE) {
 		/* It may well lie in what was passed over. */
 		progress_loss(check->progress, len > 0 ? path : "/", len > 0 ? len : 1,
@@ -283,6 +282,7 @@ check_begin(struct check *check, struct repository *repo, const struct check_opt
 		.progress = progress, .result = result };
 	memset(result, 0, sizeof(*result));
 	pthread_mutex_init(&check->lock, NULL);
+	blob_table_init(&check->bad_places);
 	blob_table_init(&check->bad_blobs);
 }
 
@@ -298,7 +298,10 @@ check_find_bad(struct check *check, struct error *err)
 		return -1;
 	check->result->blobs = check->repo->table.count;
 	progress_phase(check->progress, check->options->read_data ? "read" : "packs");
-	return check_packs(check, err) != 0 ? -1 : check_parity_folder(check, err);
+	if (check_packs(check, err) != 0)
+		return -1;
+	check_find_copies(check);
+	return check_parity_folder(check, err);
 }
 
 void
@@ -307,6 +310,7 @@ check_end(struct check *check)
 	check_damages_take(check);
 	object_names_done(&check->packs);
 	free(check->chosen);
+	blob_table_done(&check->bad_places);
 	blob_table_done(&check->bad_blobs);
 	pthread_mutex_destroy(&check->lock);
 	repository_close(check->repo);

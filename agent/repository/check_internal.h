@@ -27,7 +27,9 @@ struct check {
 	const struct check_options *options;
 	struct progress *progress;
 	struct check_result *result;
-	struct blob_table bad_blobs; /* location.frame: number of the damage */
+	/* Frames that cannot be read, and packs of which nothing can: see check_damage.c. */
+	struct blob_table bad_places;
+	struct blob_table bad_blobs; /* those that lie there, though maybe elsewhere as well */
 	pthread_mutex_t lock;        /* what follows, while threads verify packs */
 	struct damage *damages;
 	size_t damage_count, damage_cap;
@@ -44,7 +46,7 @@ struct check {
  * is remembered. */
 void check_begin(struct check *check, struct repository *repo, const struct check_options *options,
     struct progress *progress, struct check_result *result);
-/* Look at index and packs; afterwards bad_blobs holds every blob that is known to be lost. */
+/* Look at index and packs; afterwards check_blob_lost() knows what is lost. */
 int check_find_bad(struct check *check, struct error *err);
 /* Frees the check; result keeps what was found. */
 void check_end(struct check *check);
@@ -58,7 +60,10 @@ int check_packs(struct check *check, struct error *err);
 size_t check_damage_add(struct check *check, const char *object, const char *problem);
 size_t check_damage_add_as(struct check *check, const char *object, const char *problem,
     bool healable);
-void check_blob_is_bad(struct check *check, const struct blob_id *id, size_t damage);
+/* It cannot be read; number is that of the damage. */
+void check_blob_is_bad(struct check *check, const struct blob_id *id, size_t number);
+void check_frame_is_bad(struct check *check, const struct pack_directory *directory,
+    const struct pack_frame *frame, size_t number);
 /* Nothing is lost of what parity can make again: only if it cannot, its blobs are bad. */
 void check_pack_is_bad(struct check *check, const struct object_id *pack,
     const struct error *why, bool only_if_needed);
@@ -66,6 +71,12 @@ void check_pack_is_bad(struct check *check, const struct object_id *pack,
 void check_pass_over(struct check *check, const char *object, const struct error *why);
 /* Of a pack or an index file: what is missing elsewhere may be known to it. */
 void check_pass_over_blobs(struct check *check, const char *object, const struct error *why);
+/* Once all packs were looked at: which of the bad blobs can be read from another place. */
+void check_find_copies(struct check *check);
+/* 1 and the number of the damage, if nothing is known to have this blob whole; else 0. */
+int check_blob_lost(const struct check *check, const struct blob_id *id, size_t *ret_number);
+/* So that nothing new relies on a pack of which anything cannot be read. */
+int check_avoid_bad_packs(struct check *check, struct error *err);
 /* Hand what was found over to the result, as JSON. */
 void check_damages_take(struct check *check);
 

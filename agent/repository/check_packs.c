@@ -68,14 +68,14 @@ verify_frames(struct check *check, const struct pack_directory *directory,
 		    frame->plain_len, &why) == 0 &&
 		    pack_frame_check(check->repo->keys, directory, frame, plain->data,
 		        &why) != 0)
-			error_prefix(&why, "%s, frame at %u: ", name, frame->offset);
+			error_prefix(&why, "frame at %u: ", frame->offset);
 		atomic_fetch_add(&check->progress->bytes, frame->stored_len);
 		if (why.code == ERROR_NONE)
 			continue;
 		healable = frame_is_healable(check, directory, frame, coder, plain->data);
 		damage = check_damage_add_as(check, name, why.message, healable);
-		for (size_t b = 0; b < frame->blob_count && !healable; b++)
-			check_blob_is_bad(check, &directory->blobs[frame->first_blob + b].id, damage);
+		if (!healable)
+			check_frame_is_bad(check, directory, frame, damage);
 	}
 	return 0;
 }

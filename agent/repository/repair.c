@@ -250,12 +250,12 @@ copy_enter_part(struct repair *repair, struct copy_frame *frame)
 	const struct blob_id *id = &frame->parts[frame->part++];
 	struct blob_view view;
 	struct error why = ERROR_INIT;
-	struct blob_location at;
+	size_t number;
 
 	tree_entries_free(frame->entries, frame->count);
 	frame->entries = NULL;
 	frame->count = frame->next = 0;
-	if (blob_table_find(&repair->check.bad_blobs, id, &at) == 1 ||
+	if (check_blob_lost(&repair->check, id, &number) == 1 ||
 	    repository_read_blob(repair->check.repo, BLOB_TREE, id, &view, &why) != 0)
 		return;
 	if (tree_decode(view.data, view.len, &frame->entries, &frame->count, &why) != 0) {
@@ -413,27 +413,6 @@ repair_one(struct repair *repair, struct snapshot *snapshot, bool apply, struct 
 	return rc;
 }
 
-/* What is written anew must not rely on a damaged frame; the writer knows packs only. */
-static int
-avoid_bad_packs(struct repair *repair, struct error *err)
-{
-	struct repository *repo = repair->check.repo;
-
-	for (uint32_t n = 0; n < repair->check.bad_blobs.count; n++) {
-		struct blob_place place;
-		struct blob_location at;
-		struct blob_id id;
-		int found;
-
-		blob_table_get(&repair->check.bad_blobs, n, &id, &at);
-		found = repository_find_blob(repo, &id, &place, err);
-		if (found < 0 ||
-		    (found == 1 && repository_avoid_pack(repo, &place.pack, err) < 0))
-			return -1;
-	}
-	return 0;
-}
-
 /* What is missing here may be in packs that only a newer version can read: nothing is lost for
  * sure. */
 static int
@@ -478,7 +457,7 @@ repair_snapshots(struct repository *repo, bool apply, bool read_data,
 	    &claim, err) != 0)
 		goto out;
 	if (check_find_bad(&repair.check, err) != 0 || refuse_newer(&repair, err) != 0 ||
-	    avoid_bad_packs(&repair, err) != 0 ||
+	    check_avoid_bad_packs(&repair.check, err) != 0 ||
 	    snapshot_list(repo, &list, &count, snapshot_unreadable, &repair, err) != 0)
 		goto out;
 	progress_phase(progress, "snapshots");

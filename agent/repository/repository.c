@@ -179,12 +179,46 @@ read_place(struct repository *repo, enum blob_kind kind, const struct blob_id *i
 	return 0;
 }
 
+static bool
+is_same_frame(const struct blob_place *a, const struct blob_place *b)
+{
+	return a->frame_offset == b->frame_offset && memcmp(&a->pack, &b->pack, sizeof(a->pack)) == 0;
+}
+
+/* A blob whose place cannot be read may lie in other packs, too. */
+static int
+read_copy(struct repository *repo, enum blob_kind kind, const struct blob_id *id, bool hash,
+    const struct blob_place *bad, struct blob_view *ret)
+{
+	struct blob_place place;
+	struct error ignored;
+	size_t cursor = 0;
+
+	/* A later backup may have stored it again, which is not known here yet if the damage was
+	 * known before. */
+	if (repository_avoid_pack(repo, &bad->pack, &ignored) < 0 ||
+	    repository_refresh(repo, &ignored) != 0)
+		return -1;
+	if (repository_find_blob(repo, id, &place, &ignored) == 1 && !is_same_frame(&place, bad) &&
+	    read_place(repo, kind, id, hash, &place, ret, &ignored) == 0)
+		return 0;
+	/* Packs are avoided as a whole, but of two that are damaged each may have what the other
+	 * lost. */
+	if (repository_load_index(repo, &ignored) != 0)
+		return -1;
+	while (repository_next_copy(repo, id, &cursor, &place) == 1)
+		if (!is_same_frame(&place, bad) &&
+		    read_place(repo, kind, id, hash, &place, ret, &ignored) == 0)
+			return 0;
+	return -1;
+}
+
 static int
 read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id, bool hash,
     struct blob_view *ret, struct error *err)
 {
-	struct blob_place place, other;
-	struct error why, ignored;
+	struct blob_place place;
+	struct error why;
 	char text[BLOB_ID_TEXT_SIZE];
 	int found = repository_find_blob(repo, id, &place, err);
 
@@ -195,16 +229,8 @@ read_blob(struct repository *repo, enum blob_kind kind, const struct blob_id *id
 		error_set(err, ERROR_CORRUPT, "blob %.12s is missing from the repository", text);
 		return error_hint(err, "holdfastd check names what else is affected");
 	}
-	if (read_place(repo, kind, id, hash, &place, ret, &why) == 0)
-		return 0;
-	/* A later backup may have stored it again in another pack, which is not known here yet if
-	 * the damage was known before. */
-	if (why.code == ERROR_CORRUPT &&
-	    repository_avoid_pack(repo, &place.pack, &ignored) >= 0 &&
-	    repository_refresh(repo, &ignored) == 0 &&
-	    repository_find_blob(repo, id, &other, &ignored) == 1 &&
-	    memcmp(&other.pack, &place.pack, sizeof(place.pack)) != 0 &&
-	    read_place(repo, kind, id, hash, &other, ret, &ignored) == 0)
+	if (read_place(repo, kind, id, hash, &place, ret, &why) == 0 ||
+	    (why.code == ERROR_CORRUPT && read_copy(repo, kind, id, hash, &place, ret) == 0))
 		return 0;
 	*err = why;
 	return -1;

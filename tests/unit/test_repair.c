@@ -396,6 +396,7 @@ what_is_written_anew_does_not_rely_on_a_damaged_frame(void **state)
 	open_anew(f);
 	backup_assert_text(f, &after, "a/same", "same");
 	assert_false(backup_holds(f, &after, "a/lost"));
+	assert_nothing_to_repair(f);
 	snapshot_free(after.snapshot);
 	backup_made_done(&first);
 	backup_made_done(&second);
