@@ -89,14 +89,16 @@ end_stream(struct stream *stream, struct entry *entry)
 	return ended.ok;
 }
 
-/* The schema alone says whether rows can be told apart; the time says whether they are the same. */
+/*
+ * The schema alone says whether rows can be told apart; the time says whether they are the same.
+ * The server does not always know the time: for one, in the moments after a table was made.
+ */
 static bool
 is_same_table(const struct table *a, const struct table *b)
 {
 	json_t *x = table_schema(a), *y = table_schema(b);
 	bool same = json_equal(x, y) != 0 && a->kind == b->kind &&
-	    (a->created == NULL) == (b->created == NULL) &&
-	    (a->created == NULL || strcmp(a->created, b->created) == 0);
+	    (a->created == NULL || b->created == NULL || strcmp(a->created, b->created) == 0);
 
 	json_decref(x);
 	json_decref(y);
