@@ -11,7 +11,8 @@ const struct option_spec restore_table_options[] = {
 	{ "database", 0, OPTION_VALUE, "NAME", "of [database NAME]; default: [database]" },
 	{ "snapshot", 0, OPTION_VALUE, "ID", "from this snapshot; default: the newest that has it" },
 	{ "exchange", 0, OPTION_FLAG,  NULL, "from the exchange storage, not from a snapshot" },
-	{ "as",       0, OPTION_VALUE, "NAME", "under another name; only for one table" },
+	{ "as",       0, OPTION_VALUE, "NAME", "under another NAME or DATABASE.NAME; one table" },
+	{ "where",    0, OPTION_VALUE, "SQL", "only the rows that fulfil this; one table" },
 	{ "append",   0, OPTION_FLAG,  NULL, "add the rows to the table that is there" },
 	{ "dry-run",  0, OPTION_FLAG,  NULL, "compare counts and checksums, change nothing" },
 	LIMIT_OPTIONS,
@@ -43,12 +44,16 @@ print_restored(const struct run_result *result, double seconds)
 		const char *name = json_string_value(json_object_get(row, "as"));
 		char *printable = text_printable(name, strlen(name));
 		long long rows = json_integer_value(json_object_get(row, "rows"));
+		long long restored = json_integer_value(json_object_get(row, "restored"));
 
 		if (json_object_get(row, "dry_run") != NULL) {
 			printf("%s: %lld rows in the file", printable, rows);
 			print_present(row);
 		} else {
-			printf("restored %s: %lld rows%s in %.1f s\n", printable, rows,
+			printf("restored %s: %lld rows", printable, restored);
+			if (json_object_get(row, "where") != NULL)
+				printf(" of %lld in the file", rows);
+			printf("%s in %.1f s\n",
 			    json_is_true(json_object_get(row, "verified")) ? ", verified," : "",
 			    seconds);
 		}
@@ -73,6 +78,7 @@ restore_table_main(struct session *session, struct error *err)
 	run_text_argument(session, "database", command.arguments, "database");
 	run_text_argument(session, "snapshot", command.arguments, "snapshot");
 	run_text_argument(session, "as", command.arguments, "as");
+	run_text_argument(session, "where", command.arguments, "where");
 	run_flag_argument(session, "dry-run", command.arguments, "dry_run", true);
 	if (option_given(&session->line, "exchange"))
 		json_object_set_new(command.arguments, "source", json_string("exchange"));

@@ -136,7 +136,7 @@ int
 http_restore_table(struct request *request, struct response *response, struct error *err)
 {
 	static const char *const known[] = { "database", "snapshot", "source", "as", "mode",
-		"dry_run", NULL };
+		"where", "dry_run", NULL };
 
 	return run_with_parameters(request, response, RUN_RESTORE_TABLE, known, err);
 }

@@ -5,6 +5,7 @@
 
 #include "agent/repository/snapshot.h"
 #include "agent/tables/backup.h"
+#include "agent/tables/condition.h"
 #include "agent/tables/restore.h"
 #include "agent/tables/table.h"
 #include "shared/buffer.h"
@@ -35,6 +36,7 @@ const struct argument_spec restore_table_arguments[] = {
 	{ .name = "source",          .type = ARGUMENT_WORD, .words = "snapshot|exchange" },
 	{ .name = "as",              .type = ARGUMENT_TEXT },
 	{ .name = "mode",            .type = ARGUMENT_WORD, .words = "replace|append" },
+	{ .name = "where",           .type = ARGUMENT_TEXT },
 	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
 	{ .name = "limits",          .type = ARGUMENT_OBJECT,  .fields = limit_arguments },
 	{ .name = NULL }
@@ -192,6 +194,8 @@ int
 restore_table_check(const struct run_context *context, json_t *arguments, struct error *err)
 {
 	const char *as = argument_text(arguments, "as");
+	const char *where = argument_text(arguments, "where");
+	char *as_database = NULL, *as_table = NULL;
 	const struct config_database *database;
 	const char **names;
 	size_t count;
@@ -207,7 +211,13 @@ restore_table_check(const struct run_context *context, json_t *arguments, struct
 	if (rc == 0 && as != NULL && count > 1)
 		rc = error_set(err, ERROR_BAD_REQUEST, "'as' is for one table");
 	if (rc == 0 && as != NULL)
-		rc = check_target(as, err);
+		rc = tables_restore_target(as, &as_database, &as_table, err);
+	free(as_database);
+	free(as_table);
+	if (rc == 0 && where != NULL && count > 1)
+		rc = error_set(err, ERROR_BAD_REQUEST, "'where' is for one table");
+	if (rc == 0 && where != NULL)
+		rc = condition_check(where, err);
 	return rc == 0 ? check_snapshot(context, arguments, err) : -1;
 }
 
@@ -219,31 +229,39 @@ restore_table_execute(const struct run_context *context, const json_t *arguments
 	struct mariadb_settings server;
 	struct tables_restore_options options = {
 		.server = &server,
-		.as = argument_text(arguments, "as"),
+		.where = argument_text(arguments, "where"),
 		.append = is_word(arguments, "mode", "append"),
 		.dry_run = argument_bool(arguments, "dry_run", false),
 		.from_exchange = is_word(arguments, "source", "exchange"),
 		.snapshot = argument_text(arguments, "snapshot"),
 		.exchange = context->config->exchange,
 	};
-	json_t *tables = json_array();
+	const char *as = argument_text(arguments, "as");
+	char *as_database = NULL, *as_table = NULL;
+	json_t *tables;
 	const char **names;
 	size_t count;
 	int rc = 0;
 
-	if (find_database(context, arguments, &database, err) != 0) {
-		json_decref(tables);
+	if (find_database(context, arguments, &database, err) != 0 || (as != NULL &&
+	    tables_restore_target(as, &as_database, &as_table, err) != 0))
 		return -1;
-	}
 	server = config_server_settings(&database->server);
 	options.folder = database->folder;
+	options.as_database = as_database;
+	options.as = as_table;
 	names = table_names(arguments, &count);
+	tables = json_array();
+	if (count > 1)
+		rc = tables_restore_order(context->repo, &options, names, &count, err);
 	atomic_store(&progress->files_total, count);
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		json_t *one = NULL;
 
 		options.table = names[i];
 		rc = tables_restore(context->repo, &options, progress, result->snapshot, &one, err);
+		if (rc != 0 && count > 1 && strstr(err->message, names[i]) == NULL)
+			error_prefix(err, "table '%.100s': ", names[i]);
 		if (rc != 0)
 			break;
 		json_array_append_new(tables, one);
@@ -255,6 +273,8 @@ restore_table_execute(const struct run_context *context, const json_t *arguments
 	result->json = json_pack("{s:s, s:s, s:o}", "database", config_database_word(database),
 	    "schema", server.name, "tables", tables);
 	free(names);
+	free(as_database);
+	free(as_table);
 	return rc;
 }
 
@@ -264,10 +284,12 @@ restore_table_parameter(const json_t *arguments)
 	const char *as = argument_text(arguments, "as");
 	const char *snapshot = argument_text(arguments, "snapshot");
 	char *names = tables_parameter(arguments);
-	char *text = mem_printf("%s%s%s%s%s%s", names, as != NULL ? " as " : "",
+	const char *where = argument_text(arguments, "where");
+	char *text = mem_printf("%s%s%s%s%s%s%s%s", names, as != NULL ? " as " : "",
 	    as != NULL ? as : "", snapshot != NULL ? " from " : "",
 	    snapshot != NULL ? snapshot : "",
-	    is_word(arguments, "mode", "append") ? " append" : "");
+	    is_word(arguments, "mode", "append") ? " append" : "",
+	    where != NULL ? " where " : "", where != NULL ? where : "");
 
 	free(names);
 	return text;

@@ -35,9 +35,8 @@ skip_quoted(const char *p)
 	return NULL;
 }
 
-/* A name in backticks at p; moves p past it. */
-static char *
-take_name(const char **p)
+char *
+ddl_take_name(const char **p)
 {
 	struct buffer name = BUFFER_INIT;
 	const char *end = **p == '`' ? skip_quoted(*p) : NULL;
@@ -90,7 +89,7 @@ take_key(struct ddl *ddl, const char *p, const char *end)
 	if (strncmp(p, word, strlen(word)) != 0)
 		return 0;
 	p += strlen(word);
-	name = take_name(&p);
+	name = ddl_take_name(&p);
 	if (name == NULL || strncmp(p, foreign, strlen(foreign)) != 0) {
 		free(name);
 		return 0;
@@ -114,7 +113,7 @@ ddl_parse(const char *create, struct ddl *ret, struct error *err)
 	if (strncmp(p, CREATE_TABLE, strlen(CREATE_TABLE)) != 0)
 		return not_plain(err);
 	p += strlen(CREATE_TABLE);
-	ddl.name = take_name(&p);
+	ddl.name = ddl_take_name(&p);
 	if (ddl.name == NULL || strncmp(p, " (", 2) != 0)
 		goto fail;
 	p += 2;
@@ -184,17 +183,24 @@ find_reference(const char *definition)
 }
 
 void
-ddl_put_key(const struct ddl_key *key, const char *from, const char *to, struct buffer *sql)
+ddl_put_key(const struct ddl_key *key, const char *from, const char *to, const char *home,
+    struct buffer *sql)
 {
 	const char *at = find_reference(key->definition), *after = at;
-	char *name = at == NULL ? NULL : take_name(&after);
+	char *name = at == NULL ? NULL : ddl_take_name(&after);
 
 	/* "`database`.`table`" is another database's: that is not the table from. */
-	if (name == NULL || *after == '.' || strcmp(name, from) != 0) {
+	if (name == NULL || *after == '.' || (strcmp(name, from) != 0 && home == NULL)) {
 		buffer_put_text(sql, key->definition);
 	} else {
+		bool itself = strcmp(name, from) == 0;
+
 		buffer_put(sql, key->definition, (size_t)(at - key->definition));
-		mariadb_put_name(sql, to);
+		if (!itself) {
+			mariadb_put_name(sql, home);
+			buffer_put_u8(sql, '.');
+		}
+		mariadb_put_name(sql, itself ? to : name);
 		buffer_put_text(sql, after);
 	}
 	free(name);

@@ -28,8 +28,14 @@ int ddl_parse(const char *create, struct ddl *ret, struct error *err);
 void ddl_done(struct ddl *ddl);
 /* "CREATE TABLE `database`.`name` (...)", without foreign keys. */
 void ddl_put(const struct ddl *ddl, const char *database, const char *name, struct buffer *sql);
-/* The key's definition; where it refers to the table from, it refers to the table to. */
-void ddl_put_key(const struct ddl_key *key, const char *from, const char *to,
+/*
+ * The key's definition; where it refers to the table from, it refers to the table to.
+ *   home  database of other tables that it names alone, or NULL: leave them so
+ */
+void ddl_put_key(const struct ddl_key *key, const char *from, const char *to, const char *home,
     struct buffer *sql);
+
+/* The name in backticks at p (heap), which is moved past it; NULL: there is none that ends. */
+char *ddl_take_name(const char **p);
 
 #endif

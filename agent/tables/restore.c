@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/tables/condition.h"
 #include "agent/tables/container.h"
 #include "agent/tables/load.h"
 #include "agent/tables/restore_internal.h"
@@ -24,6 +25,7 @@ struct restore {
 	bool is_ours;                /* the file has our metadata */
 	struct row_sum sum;          /* of the file's rows, as they were read */
 	bool verified;               /* the sums were compared */
+	uint64_t left_out;           /* rows that do not fulfil the condition */
 };
 
 static const char *
@@ -58,6 +60,7 @@ choose_definition(struct restore *restore, struct error *err)
 	if (present != NULL && (create == NULL || restore->options->from_exchange)) {
 		restore->swap.triggers = present->triggers;
 		restore->swap.trigger_count = restore->swap.renamed ? 0 : present->trigger_count;
+		restore->swap.home = restore->swap.database;
 		return ddl_parse(present->create, &restore->swap.ddl, err);
 	}
 	if (create == NULL) {
@@ -223,6 +226,39 @@ fill_table(struct restore *restore, struct error *err)
 	    error_prefix(err, "table '%.100s': ", restore->target);
 }
 
+/* Whose foreign keys refer to rows that are left out is not looked for, but told. */
+static int
+tell_references(struct restore *restore, struct error *err)
+{
+	int referred;
+
+	if (restore->options->where == NULL || restore->options->append ||
+	    restore->present == NULL)
+		return 0;
+	referred = swap_is_referred_to(&restore->swap, err);
+	if (referred == 1)
+		progress_note(restore->progress, restore->target, strlen(restore->target),
+		    "foreign keys of other tables refer to this one: what they refer to may be "
+		    "among the rows that the condition leaves out");
+	return referred < 0 ? -1 : 0;
+}
+
+/* What was loaded is what is in the file; now the rows that nobody asked for go. */
+static int
+leave_out(struct restore *restore, struct error *err)
+{
+	const char *where = restore->options->where;
+	struct swap *swap = &restore->swap;
+
+	if (where == NULL)
+		return 0;
+	progress_phase(restore->progress, "select");
+	if (condition_apply(restore->db, swap->database, swap->shadow, where, &restore->left_out,
+	    err) != 0 || progress_check(restore->progress, err) != 0)
+		return -1;
+	return load_session(restore->db, restore->is_ours, err);
+}
+
 static int
 fill_shadow(struct restore *restore, struct error *err)
 {
@@ -231,9 +267,10 @@ fill_shadow(struct restore *restore, struct error *err)
 	if ((is_kind(restore, "sequence") ? fill_sequence(restore, err) :
 	    fill_table(restore, err)) != 0)
 		return -1;
-	if (check_file(restore, err) != 0)
+	if (check_file(restore, err) != 0 ||
+	    check_table(restore, restore->swap.shadow, err) != 0)
 		return -1;
-	return check_table(restore, restore->swap.shadow, err);
+	return leave_out(restore, err);
 }
 
 /* ---- the ways to restore */
@@ -261,7 +298,7 @@ add_rows(struct restore *restore, struct error *err)
 {
 	struct buffer sql = BUFFER_INIT, columns = BUFFER_INIT;
 	const struct ocf_schema *schema = ocf_schema(restore->source.file);
-	uint64_t added = 0;
+	uint64_t wanted = restore->sum.rows - restore->left_out, added = 0;
 	int rc;
 
 	for (size_t i = 0; i < schema->field_count; i++) {
@@ -283,9 +320,9 @@ add_rows(struct restore *restore, struct error *err)
 	    "ALLOW_INVALID_DATES'", err);
 	if (rc == 0)
 		rc = mariadb_exec(restore->db, (const char *)sql.data, sql.len, &added, err);
-	if (rc == 0 && added != restore->sum.rows)
+	if (rc == 0 && added != wanted)
 		rc = error_set(err, ERROR_CONFLICT, "%llu of %llu rows were added",
-		    (unsigned long long)added, (unsigned long long)restore->sum.rows);
+		    (unsigned long long)added, (unsigned long long)wanted);
 	else if (rc != 0 && !mariadb_is_lost(err))
 		err->code = ERROR_CONFLICT;
 	buffer_done(&sql);
@@ -371,12 +408,28 @@ read_sum(struct restore *restore, struct error *err)
 	return rc == 0 ? check_file(restore, err) : -1;
 }
 
+/* A condition on what comes is none on what goes. */
+static void
+tell_consequence(struct restore *restore, const struct row_sum *present)
+{
+	if (restore->options->append)
+		progress_note(restore->progress, restore->target, strlen(restore->target),
+		    "only rows of the file that fulfil the condition would be added");
+	else
+		progress_note(restore->progress, restore->target, strlen(restore->target),
+		    "all %llu rows of the table would be replaced by those rows of the file alone "
+		    "that fulfil the condition; with mode=append they would be added",
+		    (unsigned long long)present->rows);
+}
+
 static int
 preview(struct restore *restore, json_t *json, struct error *err)
 {
 	struct row_sum sum = { 0, 0, 0 };
+	const char *where = restore->options->where;
 	bool same = false, same_columns;
 	json_t *present = json_null();
+	uint64_t fulfil;
 
 	progress_phase(restore->progress, "compare");
 	if (read_sum(restore, err) != 0)
@@ -389,7 +442,17 @@ preview(struct restore *restore, json_t *json, struct error *err)
 		    sum.low == restore->sum.low && sum.high == restore->sum.high;
 		present = sum_json(&sum);
 		json_object_set_new(present, "same_columns", json_boolean(same_columns));
+		if (where != NULL && condition_count(restore->db, restore->swap.database,
+		    restore->target, where, &fulfil, err) != 0) {
+			json_decref(present);
+			return -1;
+		}
+		if (where != NULL)
+			json_object_set_new(present, "rows_where", json_integer(
+			    (json_int_t)fulfil));
 	}
+	if (where != NULL)
+		tell_consequence(restore, &sum);
 	json_object_set_new(json, "present", present);
 	json_object_set_new(json, "same", json_boolean(same));
 	json_object_set_new(json, "dry_run", json_true());
@@ -397,6 +460,12 @@ preview(struct restore *restore, json_t *json, struct error *err)
 }
 
 /* ---- all of it */
+
+static const char *
+database_of(const struct tables_restore_options *options)
+{
+	return options->as_database != NULL ? options->as_database : options->server->name;
+}
 
 static int
 open_database(struct restore *restore, struct error *err)
@@ -408,6 +477,40 @@ open_database(struct restore *restore, struct error *err)
 		return -1;
 	restore->is_ours = meta(restore, CONTAINER_PREFIX "checksum") != NULL;
 	return load_session(restore->db, restore->is_ours, err);
+}
+
+/* Another database must be there: a restore makes tables, no databases. */
+static int
+check_database(struct restore *restore, struct error *err)
+{
+	const char *name = restore->options->as_database;
+	char *count = NULL;
+	int rc;
+
+	if (name == NULL)
+		return 0;
+	rc = mariadb_select_one(restore->db,
+	    "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?",
+	    (const struct mariadb_param[]){ mariadb_text(name) }, 1, &count, err);
+	if (rc == 0 && (count == NULL || strcmp(count, "0") == 0)) {
+		error_set(err, ERROR_NOT_FOUND, "there is no database '%.200s' on the server", name);
+		error_hint(err, "make it first, or grant the configured user rights on it");
+		rc = -1;
+	}
+	free(count);
+	return rc;
+}
+
+static int
+check_condition(const struct restore *restore, struct error *err)
+{
+	if (restore->options->where == NULL)
+		return 0;
+	if (is_kind(restore, "view") || is_kind(restore, "sequence"))
+		return error_set(err, ERROR_BAD_REQUEST,
+		    "'%.100s' is no table, whose rows a condition could choose from",
+		    restore->options->table);
+	return condition_check(restore->options->where, err);
 }
 
 static int
@@ -426,14 +529,17 @@ do_restore(struct restore *restore, json_t *json, struct error *err)
 {
 	const struct tables_restore_options *options = restore->options;
 
-	if (open_database(restore, err) != 0)
+	if (check_condition(restore, err) != 0 || open_database(restore, err) != 0 ||
+	    check_database(restore, err) != 0)
 		return -1;
-	swap_init(&restore->swap, restore->db, options->server->name, restore->target);
-	restore->swap.renamed = strcmp(restore->target, options->table) != 0;
+	swap_init(&restore->swap, restore->db, database_of(options), restore->target);
+	restore->swap.home = options->server->name;
+	restore->swap.renamed = strcmp(restore->target, options->table) != 0 ||
+	    strcmp(database_of(options), options->server->name) != 0;
 	if (!options->dry_run && (swap_lock(&restore->swap, err) != 0 ||
 	    swap_recover(&restore->swap, err) != 0))
 		return -1;
-	if (find_present(restore, err) != 0)
+	if (find_present(restore, err) != 0 || tell_references(restore, err) != 0)
 		return -1;
 	if (options->dry_run)
 		return preview(restore, json, err);
@@ -460,15 +566,21 @@ tables_restore(struct repository *repo, const struct tables_restore_options *opt
 	progress_path(progress, restore.target, strlen(restore.target));
 	if (source_open(repo, options, &restore.source, err) != 0)
 		return -1;
-	json = json_pack("{s:s, s:s, s:s, s:s}", "table", options->table, "as", restore.target,
-	    "mode", options->append ? "append" : "replace", "source", options->from_exchange ?
-	    "exchange" : "snapshot");
+	json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "table", options->table, "as",
+	    restore.target, "schema", database_of(options), "mode",
+	    options->append ? "append" : "replace", "source",
+	    options->from_exchange ? "exchange" : "snapshot");
 	rc = do_restore(&restore, json, err);
 	if (rc == 0) {
 		row_sum_text(&restore.sum, checksum);
 		json_object_set_new(json, "rows", json_integer((json_int_t)restore.sum.rows));
 		json_object_set_new(json, "checksum", json_string(checksum));
 		json_object_set_new(json, "verified", json_boolean(restore.verified));
+		if (!options->dry_run)
+			json_object_set_new(json, "restored", json_integer(
+			    (json_int_t)(restore.sum.rows - restore.left_out)));
+		if (options->where != NULL)
+			json_object_set_new(json, "where", json_string(options->where));
 		memcpy(ret_snapshot, restore.source.snapshot, SNAPSHOT_ID_TEXT_SIZE);
 		*ret_json = json;
 		json = NULL;

@@ -25,6 +25,8 @@ struct tables_restore_options {
 	const char *folder;    /* of the database's files, in snapshots and on the exchange storage */
 	const char *table;
 	const char *as;        /* another name, or NULL */
+	const char *as_database; /* another database of the server, or NULL */
+	const char *where;     /* only rows that fulfil this, or NULL; see agent/tables/condition.h */
 	bool append;           /* add the rows to the table that is there */
 	bool dry_run;          /* compare counts and sums, change nothing */
 	bool from_exchange;    /* not from a snapshot */
@@ -33,15 +35,32 @@ struct tables_restore_options {
 };
 
 /*
- * ret_json: {"table", "as", "mode", "source", "rows", "checksum", "verified"}, for a dry run {...,
- * "present": {"rows", "checksum", "same_columns"} or null, "same"}.  ret_snapshot: what was read,
- * "" for the exchange storage.
- * ERROR_NOT_FOUND: no such file, no such table to append to; ERROR_BAD_REQUEST: the file does not
- * fit; ERROR_CONFLICT: another restore of the table is at work; ERROR_CORRUPT: the rows that came
+ * ret_json: {"table", "as", "schema", "mode", "source", "rows", "checksum", "verified",
+ * "restored"}: rows are those of the file, restored those that were taken.  For a dry run, instead
+ * of restored, {"present": {"rows", "checksum", "same_columns"} or null, "same"}.  With a condition
+ * also "where".  ret_snapshot: what was read, "" for the exchange storage.
+ * ERROR_NOT_FOUND: no such file, no such table to append to, no such database; ERROR_BAD_REQUEST:
+ * the file does not fit, or the condition does not; ERROR_CONFLICT: another restore of the table is at work; ERROR_CORRUPT: the rows that came
  * out are not those that went in.
  */
 int tables_restore(struct repository *repo, const struct tables_restore_options *options,
     struct progress *progress, char ret_snapshot[SNAPSHOT_ID_TEXT_SIZE], json_t **ret_json,
     struct error *err);
+
+/*
+ * Take "NAME" or "DATABASE.NAME" apart, where a part in backticks may hold any character; caller
+ * frees both.
+ *   ret_database  NULL: none was named
+ * ERROR_BAD_REQUEST: no names, or of a database that belongs to the server.
+ */
+int tables_restore_target(const char *as, char **ret_database, char **ret_table,
+    struct error *err);
+
+/*
+ * Put the names in the order in which they are to be restored, each once: what another needs goes
+ * first.  All files are looked at: one that is not there is named (ERROR_NOT_FOUND).
+ */
+int tables_restore_order(struct repository *repo, const struct tables_restore_options *options,
+    const char **names, size_t *count, struct error *err);
 
 #endif

@@ -34,7 +34,8 @@ struct swap {
 	const char *database, *target;
 	char shadow[SHADOW_NAME_SIZE], old[SHADOW_NAME_SIZE];
 	bool is_sequence;
-	bool renamed;           /* the target has another name than the file's table */
+	bool renamed;           /* the target has another name or database than the file's table */
+	const char *home;       /* database that names in its foreign keys mean */
 	struct ddl ddl;
 	struct table_trigger *triggers; /* lent */
 	size_t trigger_count;
@@ -52,6 +53,8 @@ int swap_create(struct swap *swap, struct error *err);
 int swap_finish(struct swap *swap, struct error *err);
 /* The target stays; forget the shadow. */
 void swap_abandon(struct swap *swap);
+/* 1 if foreign keys of others refer to the target, 0 if not, -1 error. */
+int swap_is_referred_to(struct swap *swap, struct error *err);
 /* 1 if there is a table of this name, 0 if not, -1 error. */
 int swap_exists(struct swap *swap, const char *name, struct error *err);
 

@@ -24,6 +24,7 @@ swap_init(struct swap *swap, struct mariadb *db, const char *database, const cha
 	swap->db = db;
 	swap->database = database;
 	swap->target = target;
+	swap->home = database;
 	snprintf(swap->shadow, sizeof(swap->shadow), TABLE_SHADOW_PREFIX "new_%016llx", hash);
 	snprintf(swap->old, sizeof(swap->old), TABLE_SHADOW_PREFIX "old_%016llx", hash);
 }
@@ -118,6 +119,12 @@ is_referred_to(struct swap *swap, const char *name, struct error *err)
 }
 
 int
+swap_is_referred_to(struct swap *swap, struct error *err)
+{
+	return is_referred_to(swap, swap->target, err);
+}
+
+int
 swap_lock(struct swap *swap, struct error *err)
 {
 	struct buffer name = BUFFER_INIT;
@@ -208,6 +215,16 @@ put_own_name(const struct swap *swap, const char *what, size_t i, struct buffer 
 	mariadb_put_name(sql, name);
 }
 
+/* Those that the table refers to stay where they are, wherever it goes. */
+static void
+put_key(const struct swap *swap, size_t i, struct buffer *sql)
+{
+	bool elsewhere = strcmp(swap->home, swap->database) != 0;
+
+	ddl_put_key(&swap->ddl.keys[i], swap->ddl.name, swap->target,
+	    elsewhere ? swap->home : NULL, sql);
+}
+
 static int
 add_keys(const struct swap *swap, struct error *err)
 {
@@ -226,7 +243,7 @@ add_keys(const struct swap *swap, struct error *err)
 			put_own_name(swap, "key", i, &sql);
 			buffer_put_u8(&sql, ' ');
 		}
-		ddl_put_key(&swap->ddl.keys[i], swap->ddl.name, swap->target, &sql);
+		put_key(swap, i, &sql);
 	}
 	rc = run(swap, &sql, err);
 	buffer_done(&sql);
@@ -250,7 +267,7 @@ name_keys(const struct swap *swap, struct error *err)
 		buffer_put_text(&sql, ", ADD CONSTRAINT ");
 		mariadb_put_name(&sql, swap->ddl.keys[i].name);
 		buffer_put_u8(&sql, ' ');
-		ddl_put_key(&swap->ddl.keys[i], swap->ddl.name, swap->target, &sql);
+		put_key(swap, i, &sql);
 	}
 	rc = run(swap, &sql, err);
 	buffer_done(&sql);

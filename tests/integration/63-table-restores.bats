@@ -113,6 +113,154 @@ checksums() {
 	sql -D shop 'DROP TABLE part2'
 }
 
+# restore TABLE [QUERY...]: each "name=value" is encoded.
+restore() {
+	local table=$1 query='' pair
+	shift
+	for pair in "$@"; do
+		query+="${query:+&}${pair%%=*}=$(jq -rn --arg v "${pair#*=}" '$v | @uri')"
+	done
+	api POST "/restore_backup/$table${query:+?$query}"
+}
+
+@test "only the rows that fulfil a condition" {
+	sql -D shop "CREATE TABLE parts (id INT PRIMARY KEY, name VARCHAR(20), v INT);
+		INSERT INTO parts SELECT seq, CONCAT('name ', seq), IF(seq % 10 = 0, NULL, seq % 10) FROM seq_1_to_1000"
+	api POST /backup_table/parts
+	sql -D shop "UPDATE parts SET name = 'changed'; DELETE FROM parts WHERE id > 500"
+	# The preview says what becomes of the others.
+	restore parts 'where=id <= 20' dry_run=true
+	assert_status 200
+	assert_json '.tables[0] | .rows == 1000 and .present.rows == 500 and .present.rows_where == 20 and .where == "id <= 20" and has("restored") == false'
+	assert_json '.notes[0].reason | test("all 500 rows")'
+	restore parts 'where=id <= 20' dry_run=true mode=append
+	assert_json '.notes[0].reason | test("would be added")'
+	[ "$(sql -D shop 'SELECT count(*) FROM parts')" -eq 500 ]
+	# Under another name, with NULL taken for false.
+	restore parts 'where=v > 8' as=parts_copy
+	assert_status 200
+	assert_json '.tables[0] | .rows == 1000 and .restored == 100 and .verified'
+	[ "$(sql -D shop 'SELECT count(*), min(v), max(v) FROM parts_copy')" = $'100\t9\t9' ]
+	# Added to what is there: keys that are there already are a conflict, and nothing is added.
+	restore parts 'where=id > 400' mode=append
+	assert_problem 409 conflict Duplicate
+	[ "$(sql -D shop 'SELECT count(*) FROM parts')" -eq 500 ]
+	restore parts "where=id > 500 and name like '%7%'" mode=append
+	assert_status 200
+	assert_json '.tables[0].restored == 176'
+	[ "$(sql -D shop "SELECT count(*), sum(id > 500) FROM parts WHERE name <> 'changed' OR id <= 500")" = $'676\t176' ]
+	# In place of all that is there.
+	run -0 "$HOLDFASTD" --config "$AGENT_FOLDER/agent.conf" restore-table --where "name in ('name 1', 'name 2')" parts
+	[[ $output == "restored parts: 2 rows of 1000 in the file, verified, in "* ]]
+	[ "$(sql -D shop 'SELECT group_concat(name) FROM parts')" = 'name 1,name 2' ]
+	[ "$(log_rows '[.[] | select(.parameter == "parts append where id > 400" and .status == "ERROR")] | length')" -eq 1 ]
+	# What was left out of a system-versioned table is not in its history, either.
+	restore hist 'where=a > 1' as=hist_part
+	assert_status 200
+	[ "$(sql -D shop 'SELECT count(*) FROM hist_part FOR SYSTEM_TIME ALL')" -eq 0 ]
+	# Foreign keys of others may miss what is left out.
+	restore departments 'where=id < 2' dry_run=true
+	assert_json '[.notes[].reason | select(test("foreign keys of other tables"))] | length == 1'
+	sql -D shop 'DROP TABLE parts, parts_copy, hist_part'
+}
+
+@test "a condition can do nothing but choose" {
+	sql -D shop $'DELIMITER //\nCREATE FUNCTION wreck(a INT) RETURNS INT MODIFIES SQL DATA BEGIN DELETE FROM nokey; RETURN 1; END//'
+	before=$(sql -D shop 'CHECKSUM TABLE plain, nokey')
+	for condition in '1) OR 1=1 -- ' '1) OR (1=1' '1; DROP TABLE nokey' "1 /* " '1 # ' 'id IN (SELECT id FROM departments)' \
+		'EXISTS (SELECT 1)' 'wreck(id)' 'shop.wreck(id)' '`wreck`(id)' 'wreck (id)' 'sleep(100)' 'NEXT VALUE FOR sq' \
+		'@a := 1' 'id = ?' "name = 'x" ' ' 'id >' 'nothing = 1' 'id = 1, 2' 'count(*) > 1' "'a' 'b' id"; do
+		for mode in replace append; do
+			restore plain "where=$condition" mode=$mode
+			assert_problem 400 bad-request condition || fail "$condition"
+		done
+		restore plain "where=$condition" dry_run=true
+		assert_problem 400 bad-request condition || fail "$condition"
+	done
+	restore plain where=
+	assert_problem 400 bad-request "empty"
+	restore vw 'where=1=1'
+	assert_problem 400 bad-request "no table"
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"tables": ["plain", "nokey"], "where": "1=1"}}'
+	assert_problem 400 bad-request "one table"
+	[ "$(sql -D shop 'CHECKSUM TABLE plain, nokey')" = "$before" ]
+	[ -z "$(sql -D shop "SHOW TABLES LIKE '\\_holdfast%'")" ]
+	sql -D shop 'DROP FUNCTION wreck'
+}
+
+@test "into another database, with its keys to the tables where they are" {
+	sql 'CREATE DATABASE `other.db`; CREATE DATABASE attic'
+	restore people as=attic.people
+	assert_status 200
+	assert_json '.tables[0] | .as == "people" and .schema == "attic" and .verified'
+	sql -D attic 'SHOW CREATE TABLE people' | grep -qF 'REFERENCES `shop`.`departments`'
+	run ! sql -D attic 'INSERT INTO people (id, dep) VALUES (9, 77)'
+	# What refers to the table itself refers to the copy.
+	restore departments 'as=`other.db`.`dep.s`'
+	assert_status 200
+	assert_json '.tables[0] | .as == "dep.s" and .schema == "other.db"'
+	assert_json '.notes[0].reason | test("triggers")'
+	sql -D other.db 'SHOW CREATE TABLE `dep.s`' | grep -qF 'REFERENCES `dep.s`'
+	# Again, in place of the copy, and rows added to it.
+	sql -D attic 'DELETE FROM people'
+	restore people as=attic.people
+	assert_status 200
+	sql -D attic 'DELETE FROM people WHERE id = 1'
+	restore people as=attic.people mode=append 'where=id = 1'
+	assert_status 200
+	assert_json '.tables[0].restored == 1'
+	[ "$(sql -D attic 'SELECT count(*) FROM people')" -eq "$(sql -D attic 'SELECT count(DISTINCT id) FROM people')" ]
+	[ "$(sql -D shop 'SELECT count(*) FROM people')" -ge 1 ]
+	restore people as=nowhere.people
+	assert_problem 404 not-found "nowhere"
+	restore people as=mysql.people
+	assert_problem 400 bad-request "server itself"
+	restore people as=a.b.c
+	assert_problem 400 bad-request "backticks"
+	restore vw as=attic.vw
+	assert_problem 400 bad-request view
+	sql 'DROP DATABASE attic; DROP DATABASE `other.db`'
+}
+
+@test "several tables: what others need goes first, also in a circle" {
+	sql -D shop "
+		CREATE SEQUENCE numbers;
+		CREATE TABLE \`c_parent\` (id INT PRIMARY KEY);
+		CREATE TABLE b_child (id INT PRIMARY KEY DEFAULT NEXTVAL(numbers), up INT, CONSTRAINT b_up FOREIGN KEY (up) REFERENCES c_parent (id));
+		CREATE TABLE a_grandchild (id INT PRIMARY KEY, up INT, CONSTRAINT a_up FOREIGN KEY (up) REFERENCES b_child (id));
+		CREATE VIEW a_view AS SELECT g.id FROM a_grandchild g JOIN b_child c ON g.up = c.id;
+		CREATE TABLE ring_1 (id INT PRIMARY KEY, next INT);
+		CREATE TABLE ring_2 (id INT PRIMARY KEY, next INT, CONSTRAINT r2 FOREIGN KEY (next) REFERENCES ring_1 (id));
+		INSERT INTO c_parent VALUES (1), (2); INSERT INTO b_child VALUES (11, 1), (12, 2); INSERT INTO a_grandchild VALUES (111, 11), (112, 12);
+		INSERT INTO ring_1 VALUES (1, 2); INSERT INTO ring_2 VALUES (2, 1);
+		ALTER TABLE ring_1 ADD CONSTRAINT r1 FOREIGN KEY (next) REFERENCES ring_2 (id)"
+	api POST /v1/runs --json '{"kind": "tables", "arguments": {"tables": ["a_view", "a_grandchild", "b_child", "c_parent", "numbers", "ring_1", "ring_2"]}}'
+	wait_run "$(json .id)" ok
+	sql -D shop 'SHOW CREATE TABLE a_grandchild; SHOW CREATE TABLE b_child; SHOW CREATE TABLE ring_1; SHOW CREATE TABLE ring_2' >"$BATS_TEST_TMPDIR/before"
+	sql -D shop 'DROP VIEW a_view; DROP TABLE a_grandchild, b_child, c_parent; DROP SEQUENCE numbers; SET foreign_key_checks = 0; DROP TABLE ring_1, ring_2'
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"tables": ["a_view", "a_grandchild", "b_child", "a_view", "ring_2", "c_parent", "ring_1", "numbers"]}}'
+	wait_run "$(json .id)" ok
+	assert_json '[.result.tables[].as] == ["c_parent", "numbers", "b_child", "a_grandchild", "a_view", "ring_2", "ring_1"]'
+	sql -D shop 'SHOW CREATE TABLE a_grandchild; SHOW CREATE TABLE b_child; SHOW CREATE TABLE ring_1; SHOW CREATE TABLE ring_2' | diff "$BATS_TEST_TMPDIR/before" -
+	[ "$(sql -D shop 'SELECT group_concat(id ORDER BY id) FROM a_view')" = 111,112 ]
+	run ! sql -D shop 'INSERT INTO ring_1 VALUES (3, 77)'
+	# Rows are added in this order, too, under the eyes of the foreign keys.
+	sql -D shop 'DELETE FROM a_grandchild; DELETE FROM b_child; DELETE FROM c_parent'
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"tables": ["a_grandchild", "b_child", "c_parent"], "mode": "append"}}'
+	wait_run "$(json .id)" ok
+	[ "$(sql -D shop 'SELECT group_concat(id ORDER BY id) FROM a_view')" = 111,112 ]
+	# One that fails is named; what went before it is told.
+	sql -D shop 'SET foreign_key_checks = 0; DELETE FROM a_grandchild; DELETE FROM c_parent; DELETE FROM b_child WHERE id = 12'
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"tables": ["a_grandchild", "b_child", "c_parent"], "mode": "append"}}'
+	wait_run "$(json .id)" failed
+	assert_json "(.error.message | test(\"'b_child'.*Duplicate\")) and [.result.tables[].as] == [\"c_parent\"]"
+	# One without a backup, and nothing is begun.
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"tables": ["c_parent", "nowhere"]}}'
+	wait_run "$(json .id)" failed
+	assert_json '(.error.message | test("nowhere")) and .result.tables == []'
+	sql -D shop 'DROP VIEW a_view; SET foreign_key_checks = 0; DROP TABLE a_grandchild, b_child, c_parent, ring_1, ring_2; DROP SEQUENCE numbers'
+}
+
 @test "what does not fit is refused before anything changes" {
 	api POST /restore_backup/nowhere
 	assert_problem 404 not-found "nowhere"

@@ -43,12 +43,20 @@ foreign_keys_are_taken_out_and_all_else_stays(void **state)
 	    "COMMENT='x, ) y'\n PARTITION BY RANGE (`y`)\n(PARTITION `p0`)");
 	/* The table's own name in a key becomes the new one, another database's does not. */
 	buffer_clear(&sql);
-	ddl_put_key(&ddl.keys[0], "t`x", "copy", &sql);
+	ddl_put_key(&ddl.keys[0], "t`x", "copy", "home", &sql);
 	assert_string_equal(buffer_text(&sql),
 	    "FOREIGN KEY (`p`) REFERENCES `copy` (`q`) ON DELETE CASCADE");
 	buffer_clear(&sql);
-	ddl_put_key(&ddl.keys[1], "t`x", "copy", &sql);
+	ddl_put_key(&ddl.keys[1], "t`x", "copy", "home", &sql);
 	assert_string_equal(buffer_text(&sql), ddl.keys[1].definition);
+	/* Others that it names alone are found where the table was, if it goes elsewhere. */
+	buffer_clear(&sql);
+	ddl_put_key(&ddl.keys[0], "another", "copy", NULL, &sql);
+	assert_string_equal(buffer_text(&sql), ddl.keys[0].definition);
+	buffer_clear(&sql);
+	ddl_put_key(&ddl.keys[0], "another", "copy", "ho`me", &sql);
+	assert_string_equal(buffer_text(&sql),
+	    "FOREIGN KEY (`p`) REFERENCES `ho``me`.`t``x` (`q`) ON DELETE CASCADE");
 	buffer_done(&sql);
 	ddl_done(&ddl);
 }
