@@ -23,6 +23,8 @@
 	  "back a table of the database up; answers when it is stored") \
 	_(POST, "/restore_backup/{table}", ROLE_ADMIN, 0, "RestoreTable", http_restore_table, \
 	  "restore a table from a snapshot or the exchange storage") \
+	_(POST, "/load_data_from_payload/{table}", ROLE_ADMIN, ROUTE_BODY, "LoadDataFromPayload", \
+	  http_load_payload, "insert 1 to 1000 rows of JSON into a table") \
 	_(GET, "/hired_by_quarter/{year}", ROLE_READ, 0, "HiredByQuarter", http_hired_by_quarter, \
 	  "employees hired in each quarter of a year, by department and job") \
 	_(GET, "/departments_above_mean/{year}", ROLE_READ, 0, "DepartmentsAboveMean", \

@@ -21,6 +21,15 @@ int
 runs_http_start(struct request *request, enum run_kind kind, const json_t *arguments,
     char ret_id[RUN_ID_TEXT_SIZE], bool *ret_existing, struct error *err)
 {
+	return runs_http_start_input(request, kind, arguments, request->upload == NULL ? NULL :
+	    upload_input(request->upload), ret_id, ret_existing, err);
+}
+
+int
+runs_http_start_input(struct request *request, enum run_kind kind, const json_t *arguments,
+    const struct run_input *input, char ret_id[RUN_ID_TEXT_SIZE], bool *ret_existing,
+    struct error *err)
+{
 	const char *key = request->fields[REQUEST_IDEMPOTENCY_KEY];
 	char command[64];
 
@@ -34,7 +43,7 @@ runs_http_start(struct request *request, enum run_kind kind, const json_t *argum
 		.command = command,
 		.origin = request->origin,
 		.idempotency_key = key,
-		.input = request->upload == NULL ? NULL : upload_input(request->upload),
+		.input = input,
 	};
 	request->logged = true;
 	return runs_start(request->services->runs, &start, ret_id, ret_existing, err);

@@ -16,6 +16,12 @@
 int runs_http_start(struct request *request, enum run_kind kind, const json_t *arguments,
     char ret_id[RUN_ID_TEXT_SIZE], bool *ret_existing, struct error *err);
 
+/* The same with an input of the caller's: it stays the caller's if this fails, or if the run was
+ * there already. */
+int runs_http_start_input(struct request *request, enum run_kind kind, const json_t *arguments,
+    const struct run_input *input, char ret_id[RUN_ID_TEXT_SIZE], bool *ret_existing,
+    struct error *err);
+
 /* 202 with the run's document and address; 200 if the run was there already. */
 int runs_http_accepted(struct request *request, struct response *response, const char *id,
     bool existing, struct error *err);

@@ -17,6 +17,15 @@
 /* So many losses are spelled out in the log's message; the run has them all. */
 #define LOSSES_IN_MESSAGE 5
 
+/* What a load loses are rows that the table does not take. */
+static bool
+is_load(const json_t *run)
+{
+	const char *kind = json_string_value(json_object_get(run, "kind"));
+
+	return kind != NULL && strncmp(kind, "load", 4) == 0;
+}
+
 static char *
 losses_text(const json_t *run)
 {
@@ -27,7 +36,8 @@ losses_text(const json_t *run)
 
 	if (total == 0)
 		return NULL;
-	buffer_printf(&text, "%lld path%s lost", (long long)total, total == 1 ? "" : "s");
+	buffer_printf(&text, "%lld %s%s %s", (long long)total, is_load(run) ? "row" : "path",
+	    total == 1 ? "" : "s", is_load(run) ? "rejected" : "lost");
 	json_array_foreach(json_object_get(run, "losses"), i, loss) {
 		const char *path = json_string_value(json_object_get(loss, "path"));
 		const char *reason = json_string_value(json_object_get(loss, "reason"));

@@ -26,14 +26,15 @@ struct runs;
 #define RUN_ID_TEXT_SIZE 33 /* 16 random bytes in hexadecimal and a NUL */
 
 enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_REPAIR, RUN_TABLES, RUN_IMPORT,
-	RUN_RESTORE_TABLE, RUN_KIND_COUNT };
+	RUN_RESTORE_TABLE, RUN_LOAD_ROWS, RUN_KIND_COUNT };
 const char *run_kind_word(enum run_kind kind);
 int run_kind_parse(const char *word, enum run_kind *ret, struct error *err);
 
 /* A run's state is queued, running or paused, then one of the outcomes ok, warn, failed,
  * cancelled, aborted. */
 
-/* What an import reads.  release() is called once nobody will read any more, from any thread. */
+/* What an import, or a load of rows, reads.  release() is called once nobody will read any more,
+ * from any thread. */
 struct run_input {
 	struct import_input input;
 	void (*release)(void *arg); /* with the input's arg */
@@ -58,6 +59,9 @@ struct run_start {
 	 *           "verify"}; none named: all of the database
 	 * restore-table: {"table": NAME | "tables": [..], "snapshot": ID, "source":
 	 *           "snapshot|exchange", "as", "mode": "replace|append", "dry_run"}
+	 * load-rows: {"table", "database", "on_error": "continue|abort", "on_duplicate":
+	 *           "reject|update|ignore", "rows": how many, "sha256": of the payload}, and an input:
+	 *           the payload
 	 * Sizes are bytes or "64M", durations seconds or "7d".  A path to back up is taken as it
 	 * is; if nothing is there and it holds \xNN escapes (text_printable), they are decoded.
 	 * Unknown fields and wrong types are ERROR_BAD_REQUEST.  Borrowed.
@@ -68,8 +72,8 @@ struct run_start {
 	/* Or NULL.  For 24 hours, the same key with the same kind and arguments gives the same
 	 * run, with others ERROR_CONFLICT. */
 	const char *idempotency_key;
-	/* Of an import, NULL for other kinds; copied.  Released by the run, if one was started.  It
-	 * outlives no restart: a run that was still queued then fails. */
+	/* Of an import or of rows to load, NULL for other kinds; copied.  Released by the run, if one
+	 * was started.  It outlives no restart: a run that was still queued then fails. */
 	const struct run_input *input;
 };
 
