@@ -31,10 +31,6 @@ struct load {
 int
 load_session(struct mariadb *db, bool exact, struct error *err)
 {
-	/*
-	 * unique_checks stay on: without them InnoDB sorts what it loads into an empty table, which
-	 * takes twice the time where the rows come in the order of the key already, as ours do.
-	 */
 	if (mariadb_do(db,
 	    "SET SESSION time_zone = '+00:00', net_read_timeout = 31536000,"
 	    " net_write_timeout = 31536000, max_statement_time = 0, foreign_key_checks = 0,"
@@ -513,6 +509,72 @@ put_statement(const struct load *load, const struct table *table, struct buffer 
 	buffer_done(&sets);
 }
 
+/* ---- the table meanwhile */
+
+static int
+alter(struct mariadb *db, const struct table *table, const char *option, struct error *err)
+{
+	struct buffer sql = BUFFER_INIT;
+	int rc;
+
+	buffer_put_text(&sql, "ALTER TABLE ");
+	mariadb_put_name(&sql, table->database);
+	buffer_put_u8(&sql, '.');
+	mariadb_put_name(&sql, table->name);
+	buffer_printf(&sql, " %s, ALGORITHM=INSTANT", option);
+	rc = mariadb_exec(db, (const char *)sql.data, sql.len, NULL, err);
+	buffer_done(&sql);
+	return rc;
+}
+
+/*
+ * While a table grows, InnoDB takes its statistics again and again, and between two times looks
+ * without pause whether ten seconds have passed: a whole processor's time.  So they wait until
+ * the rows are there.  The table is a shadow: whatever happens, nobody else sees it so.
+ * True if it must be undone.
+ */
+static bool
+hold_statistics(struct mariadb *db, const struct table *table)
+{
+	struct error ignored;
+
+	if (strstr(table->create, "ENGINE=InnoDB") == NULL ||
+	    strstr(table->create, "STATS_AUTO_RECALC") != NULL)
+		return false;
+	return alter(db, table, "STATS_AUTO_RECALC=0", &ignored) == 0;
+}
+
+static int
+take_statistics(struct mariadb *db, const struct table *table, struct error *err)
+{
+	struct buffer sql = BUFFER_INIT;
+	int rc = alter(db, table, "STATS_AUTO_RECALC=DEFAULT", err);
+
+	if (rc == 0) {
+		buffer_put_text(&sql, "ANALYZE TABLE ");
+		mariadb_put_name(&sql, table->database);
+		buffer_put_u8(&sql, '.');
+		mariadb_put_name(&sql, table->name);
+		rc = mariadb_exec(db, (const char *)sql.data, sql.len, NULL, err);
+	}
+	buffer_done(&sql);
+	return rc;
+}
+
+/*
+ * Without unique_checks InnoDB sorts the entries of the other indexes and writes them in one go.
+ * Not where one of these is unique: what stands twice in a file that somebody changed is to be
+ * found.  The primary key is always checked.
+ */
+static int
+choose_checks(struct mariadb *db, const struct table *table, bool exact, struct error *err)
+{
+	bool in_one_go = exact && strstr(table->create, "UNIQUE KEY") == NULL;
+
+	return mariadb_do(db, in_one_go ? "SET SESSION unique_checks = 0" :
+	    "SET SESSION unique_checks = 1", err);
+}
+
 /* With LOCAL what a column does not take is a warning only: the first of them is the reason. */
 static int
 check_warnings(struct mariadb *db, struct error *err)
@@ -569,14 +631,20 @@ load_rows(struct mariadb *db, const struct table *table, struct ocf *file, bool 
 {
 	struct load load = { .file = file, .progress = progress, .err = ERROR_INIT };
 	struct buffer sql = BUFFER_INIT;
+	bool held = false;
 	int rc = match_columns(&load, table, err);
 
+	if (rc == 0)
+		rc = choose_checks(db, table, exact, err);
 	if (rc == 0) {
+		held = hold_statistics(db, table);
 		put_statement(&load, table, &sql);
 		rc = run_statement(&load, db, buffer_text(&sql), err);
 	}
 	if (rc == 0 && !exact)
 		rc = check_warnings(db, err);
+	if (rc == 0 && held)
+		rc = take_statistics(db, table, err);
 	*ret_sum = load.sum;
 	free(load.columns);
 	buffer_done(&load.out);
