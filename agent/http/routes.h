@@ -32,6 +32,10 @@
 	  "departments that hired more than the mean of all departments in a year") \
 	_(GET, "/v1/reports", ROLE_READ, 0, "", http_reports_list, \
 	  "the reports there are, with their parameters") \
+	_(GET, "/v1/tables", ROLE_READ, 0, "", http_tables_list, \
+	  "the tables of the databases, each with the newest snapshot that holds it") \
+	_(GET, "/v1/tables/{table}", ROLE_READ, 0, "", http_table_get, \
+	  "one table: columns, how each is carried, foreign keys, snapshots that hold it") \
 	_(GET, "/v1/reports/{name}", ROLE_READ, 0, "", http_report, \
 	  "a report as JSON, NDJSON, CSV or text") \
 	_(GET, "/v1/status", ROLE_READ, ROUTE_INLINE, "", http_status, \

@@ -24,6 +24,9 @@ struct table_source {
 
 int source_open(struct repository *repo, const struct tables_restore_options *options,
     struct table_source *ret, struct error *err);
+/* The same of one snapshot, if it holds the file: 1, 0 or -1.  path: absolute. */
+int source_look(struct repository *repo, const struct snapshot *snapshot, const char *path,
+    struct table_source *ret, struct error *err);
 void source_close(struct table_source *source);
 
 #define SHADOW_NAME_SIZE 40

@@ -108,6 +108,28 @@ open_snapshot(struct repository *repo, const struct tables_restore_options *opti
 	return rc == 1 ? 0 : -1;
 }
 
+static void
+source_init(struct table_source *source)
+{
+	memset(source, 0, sizeof(*source));
+	source->fd = -1;
+}
+
+int
+source_look(struct repository *repo, const struct snapshot *snapshot, const char *path,
+    struct table_source *ret, struct error *err)
+{
+	int rc;
+
+	source_init(ret);
+	rc = find_in(repo, snapshot, path, ret, err);
+	if (rc == 1 && ocf_open(read_content, ret, &ret->file, err) != 0)
+		rc = -1;
+	if (rc != 1)
+		source_close(ret);
+	return rc;
+}
+
 int
 source_open(struct repository *repo, const struct tables_restore_options *options,
     struct table_source *ret, struct error *err)
@@ -116,8 +138,7 @@ source_open(struct repository *repo, const struct tables_restore_options *option
 	char *absolute = mem_printf("/%s", path);
 	int rc;
 
-	memset(ret, 0, sizeof(*ret));
-	ret->fd = -1;
+	source_init(ret);
 	if (options->from_exchange)
 		rc = exchange_open(options->exchange, path, &ret->fd, err);
 	else
@@ -142,6 +163,5 @@ source_close(struct table_source *source)
 	content_close(source->content);
 	if (source->fd >= 0)
 		close(source->fd);
-	memset(source, 0, sizeof(*source));
-	source->fd = -1;
+	source_init(source);
 }
