@@ -20,6 +20,7 @@ note() {
 
 bench_end() {
 	fresh_target_remove
+	tables_server_end
 	chmod -R u+rwX "$work" 2>/dev/null || true
 	rm -rf "$work"
 }
@@ -82,7 +83,7 @@ measure_run() {
 	sync
 	began=${EPOCHREALTIME/./}
 	# shellcheck disable=SC2016 # expanded there
-	/usr/bin/time -o "$work/time" -f %M bash -c 'set -eo pipefail; "$@"; cp /proc/$$/io "$work/io"' \
+	/usr/bin/time -o "$work/time" -f '%e %U %S %M' bash -c 'set -eo pipefail; "$@"; cp /proc/$$/io "$work/io"' \
 		bash "$@" >"$work/output" 2>&1 </dev/null || status=$?
 	ended=${EPOCHREALTIME/./}
 	if ((status != 0)); then
@@ -91,7 +92,7 @@ measure_run() {
 		exit 1
 	fi
 	add_sample "$measure/$program" "$(seconds "$began" "$ended")"
-	add_sample "$measure.memory/$program" "$(tail -n 1 "$work/time")"
+	add_sample "$measure.memory/$program" "$(sed -n '$s/.* //p' "$work/time")"
 	add_sample "$measure.read/$program" "$(sed -n 's/^rchar: //p' "$work/io")"
 }
 
@@ -180,7 +181,7 @@ print_machine() {
 # The programs that have a value in any of the rows.
 columns() {
 	local program row
-	for program in "${programs[@]}" find; do
+	for program in "${programs[@]}" mydumper dump find; do
 		for row in "${rows[@]}"; do
 			if [[ -n ${samples[${row##*|}/$program]:-} ]]; then
 				echo "$program"
@@ -208,7 +209,7 @@ print_rows() {
 	local -a shown
 	readarray -t shown < <(columns)
 	printf '| what |'
-	printf ' %s |' "${shown[@]}" | sed 's/ tar / tar, zstd /; s/ find / find -printf /'
+	printf ' %s |' "${shown[@]}" | sed 's/ tar / tar, zstd /; s/ find / find -printf /; s/ dump / mariadb-dump /'
 	printf '\n| --- |'
 	printf -- ' --- |%.0s' "${shown[@]}"
 	printf '\n'
