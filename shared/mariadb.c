@@ -91,6 +91,15 @@ code_of(unsigned number, const char *text)
 	}
 }
 
+/* Who we are is known, and what we want not allowed. */
+static bool
+is_denied(unsigned number)
+{
+	return number == ER_DBACCESS_DENIED_ERROR || number == ER_TABLEACCESS_DENIED_ERROR ||
+	    number == ER_COLUMNACCESS_DENIED_ERROR || number == ER_SPECIFIC_ACCESS_DENIED_ERROR ||
+	    number == ER_PROCACCESS_DENIED_ERROR;
+}
+
 static int
 set_error(const char *host, const char *what, unsigned number, const char *text,
     struct error *err)
@@ -101,6 +110,10 @@ set_error(const char *host, const char *what, unsigned number, const char *text,
 	    shown, number);
 	err->sys = (int)number;
 	free(shown);
+	if (is_denied(number))
+		error_hint(err, "give the user that right on the server: backups need SELECT, "
+		    "SHOW VIEW, TRIGGER and LOCK TABLES; restores CREATE, DROP, ALTER, INSERT, "
+		    "DELETE, INDEX and REFERENCES besides");
 	return -1;
 }
 
