@@ -17,15 +17,28 @@
 /* So much of a value is shown in a reason. */
 #define SHOWN_MAX 60
 
+/* A number stands for itself, everything else in quotes. */
+static bool
+is_number(const char *text)
+{
+	for (const char *p = text; *p != '\0'; p++) {
+		bool sign = *p == '-' || *p == '+';
+
+		if (sign ? p > text && p[-1] != 'e' && p[-1] != 'E' :
+		    strchr("0123456789.eE", *p) == NULL)
+			return false;
+	}
+	return text[0] != '\0' && strpbrk(text, "0123456789") != NULL;
+}
+
 int
 row_refuse(const struct row_rule *rule, const char *data, size_t len, struct error *err,
     const char *what, ...)
 {
 	char *shown = text_printable(data, len < SHOWN_MAX ? len : SHOWN_MAX);
 	char rest[400];
+	bool plain = is_number(shown);
 	va_list ap;
-	/* A number stands for itself. */
-	bool plain = len > 0 && shown[strspn(shown, "0123456789.+-eE")] == '\0';
 
 	va_start(ap, what);
 	vsnprintf(rest, sizeof(rest), what, ap);

@@ -121,7 +121,8 @@ check_whole(const struct row_rule *rule, const char *text, size_t len,
 {
 	uint64_t value = 0;
 
-	if (number->cut || digits_behind(number) > 0)
+	/* Where digits were cut off, there are those behind the point, or too many before it. */
+	if (digits_behind(number) > 0)
 		return row_refuse(rule, text, len, err, "is no whole number");
 	/* 2^64 has 20 digits. */
 	if (digits_before(number) > 20)
