@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "shared/mem.h"
 #include "shared/migrate_internal.h"
@@ -164,6 +165,101 @@ take_lock(struct mariadb *db, const char *name, const struct migrate_task *task,
 	error_set(err, ERROR_UNAVAILABLE, "somebody else has been migrating '%s' for %d minutes",
 	    name, LOCK_WAIT_MS / 60000);
 	return error_hint(err, "SHOW PROCESSLIST on the server tells what it waits for");
+}
+
+/*
+ * The lock is that of one server, and of a Galera cluster each node is one: so whoever has it also
+ * claims a row of the table, of which the cluster lets one node only change it.  A claim of this
+ * very node is of somebody who died, as we have the lock; one of another node is believed for as
+ * long as it was renewed, which is before each statement.  (An ALTER that takes longer holds up the
+ * whole cluster, claims too.)
+ */
+#define CLAIM_ROW " set_name = '' AND version = 0"
+#define THIS_NODE "LEFT(CONCAT(@@hostname, ':', @@port), 200)"
+
+static int
+try_claim(struct mariadb *db, uint64_t *ret, struct error *err)
+{
+	if (mariadb_run(db, "INSERT IGNORE INTO " MIGRATE_TABLE
+	    " (set_name, version, name, checksum, state, applied_at)"
+	    " VALUES ('', 0, " THIS_NODE ", '', 'claimed', UTC_TIMESTAMP(6))", NULL, 0, ret,
+	    err) != 0)
+		return -1;
+	if (*ret > 0)
+		return 0;
+	return mariadb_run(db, "UPDATE " MIGRATE_TABLE
+	    " SET name = " THIS_NODE ", applied_at = UTC_TIMESTAMP(6) WHERE" CLAIM_ROW
+	    " AND (name = " THIS_NODE " OR applied_at < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR)",
+	    NULL, 0, ret, err);
+}
+
+static int
+take_claim(struct mariadb *db, const char *name, const struct migrate_task *task,
+    struct error *err)
+{
+	const struct timespec moment = { .tv_sec = 1 };
+	int64_t began_ms = time_monotonic_ms();
+	uint64_t got = 0;
+
+	for (;;) {
+		struct error why = ERROR_INIT;
+
+		/* Another node was faster: the cluster says so by a deadlock. */
+		if (try_claim(db, &got, &why) != 0 && !mariadb_is_retry(&why)) {
+			*err = why;
+			return -1;
+		}
+		if (got > 0)
+			return 0;
+		if (time_monotonic_ms() - began_ms >= LOCK_WAIT_MS)
+			break;
+		if (task->give_up != NULL && task->give_up(task->give_up_arg))
+			return error_set(
+			    err, ERROR_CANCELLED, "cancelled while somebody else migrates");
+		nanosleep(&moment, NULL);
+	}
+	error_set(err, ERROR_UNAVAILABLE, "somebody else has been migrating '%s' for %d minutes, "
+	    "over another node", name, LOCK_WAIT_MS / 60000);
+	return error_hint(err, "if nobody does, delete the row of set_name '' from " MIGRATE_TABLE);
+}
+
+int
+migrate_renew(struct mariadb *db, struct error *err)
+{
+	uint64_t ours = 0;
+
+	if (mariadb_run(db, "UPDATE " MIGRATE_TABLE " SET applied_at = UTC_TIMESTAMP(6) WHERE"
+	    CLAIM_ROW " AND name = " THIS_NODE, NULL, 0, &ours, err) != 0)
+		return -1;
+	return ours > 0 ? 0 : error_set(
+	    err, ERROR_CONFLICT, "somebody else has taken the migration over");
+}
+
+/* If that fails, the next one of this node takes it over, and others after an hour. */
+static void
+drop_claim(struct mariadb *db)
+{
+	struct error ignored = ERROR_INIT;
+
+	(void)mariadb_do(db, "DELETE FROM " MIGRATE_TABLE " WHERE" CLAIM_ROW " AND name = "
+	    THIS_NODE, &ignored);
+}
+
+/* One at a time, and each sees what the one before it did. */
+static int
+begin_migrating(struct mariadb *db, const char *name, const struct migrate_task *task,
+    struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+
+	/* It waits as long as a statement of the other session takes. */
+	if (mariadb_do(db, "SET SESSION wait_timeout = 2147483", err) != 0)
+		return -1;
+	/* A node of a cluster may be behind; a server without it knows no such setting. */
+	(void)mariadb_do(db, "SET SESSION wsrep_sync_wait = 15", &ignored);
+	if (take_lock(db, name, task, err) != 0 || mariadb_do(db, table_text, err) != 0)
+		return -1;
+	return take_claim(db, name, task, err);
 }
 
 /* ---- what is to be done */
@@ -351,16 +447,17 @@ migrate_run(const struct mariadb_settings *settings, const struct migrations *mi
 	struct plan plan = { NULL, 0 };
 	struct mariadb *db = NULL;
 	json_t *done = json_array();
+	bool claimed = false;
 	int missing, rc = -1;
 
 	missing = open_database(settings, !task->dry_run, &db, err);
 	if (missing < 0)
 		goto out;
-	if (!task->dry_run && (
-	    /* It waits as long as a statement of the other session takes. */
-	    mariadb_do(db, "SET SESSION wait_timeout = 2147483", err) != 0 ||
-	    take_lock(db, settings->name, task, err) != 0 || mariadb_do(db, table_text, err) != 0))
-		goto out;
+	if (!task->dry_run) {
+		if (begin_migrating(db, settings->name, task, err) != 0)
+			goto out;
+		claimed = true;
+	}
 	if (missing == 0 && migrate_rows_read(db, migrations->set, &rows, err) != 0)
 		goto out;
 	if (make_plan(migrations, &rows, task, &plan, err) != 0 ||
@@ -373,6 +470,8 @@ migrate_run(const struct mariadb_settings *settings, const struct migrations *mi
 	json_object_set(*ret, task->dry_run ? "planned" : "done", done);
 	rc = 0;
 out:
+	if (claimed)
+		drop_claim(db);
 	json_decref(done);
 	free(plan.list);
 	migrate_rows_done(&rows);

@@ -7,8 +7,9 @@
  * name ("log", "user"): version, name, SHA-256 of the up file, when and how long.
  *
  * Rules
- *  - One at a time: whoever migrates holds the server's lock (GET_LOCK); others wait, and then
- *    find the work done.
+ *  - One at a time: whoever migrates holds the server's lock (GET_LOCK), which each node of a
+ *    Galera cluster has for itself, and claims a row of the table (set_name '', version 0),
+ *    which is one for all nodes; others wait, and then find the work done.
  *  - An up file that was changed after it was applied is refused (ERROR_CONFLICT).
  *  - DDL cannot be rolled back, so a row is written before the first statement, and says after
  *    each one how many are done.  One that failed, or whose program was killed, stays

@@ -183,6 +183,8 @@ run_statements(struct apply *apply, struct error *err)
 
 		if (i < start && !again)
 			continue;
+		if (migrate_renew(apply->control, err) != 0)
+			return -1;
 		if (mariadb_exec(apply->work, statement->text, statement->len, NULL, err) != 0)
 			return fail_statement(apply, i, err);
 		if (i < start)

@@ -30,6 +30,9 @@ void migrate_rows_done(struct migrate_rows *rows);
 const struct migrate_row *migrate_row_find(const struct migrate_rows *rows, uint32_t version);
 const struct migration *migration_find(const struct migrations *migrations, uint32_t version);
 
+/* Say that we migrate still; ERROR_CONFLICT if somebody else took over. */
+int migrate_renew(struct mariadb *db, struct error *err);
+
 /* Run a file's statements and keep its row. */
 int migrate_apply(struct mariadb *control, const struct mariadb_settings *settings,
     const struct migrations *migrations, const struct migration *migration,

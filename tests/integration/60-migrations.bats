@@ -129,6 +129,53 @@ versions() {
 	[ "$(versions)" = '1:applied 2:applied' ]
 }
 
+# As another node of a cluster would: each has GET_LOCK for itself, the row is one for all.
+claim() {
+	migrate status
+	sql "CREATE DATABASE IF NOT EXISTS company"
+	sql -D company "DELETE FROM holdfast_migrations WHERE set_name = ''; INSERT INTO holdfast_migrations
+		(set_name, version, name, checksum, state, applied_at) VALUES ('', 0, $1, '', 'claimed', $2)"
+}
+
+@test "over another node of a cluster one at a time migrates, too" {
+	own_folder
+	migration 0001_a.up.sql <<<'CREATE TABLE a (id INT PRIMARY KEY);'
+	migrate
+	[ "$(sql "SELECT COUNT(*) FROM company.holdfast_migrations WHERE set_name = ''")" -eq 0 ]
+	migration 0002_b.up.sql <<<'CREATE TABLE b (id INT PRIMARY KEY);'
+	claim "'other:3306'" 'UTC_TIMESTAMP(6)'
+	sql "SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1"
+	"$HOLDFASTD" --config "$BATS_TEST_TMPDIR/holdfast.conf" --state "$BATS_TEST_TMPDIR/none" \
+		migrate >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	pid=$!
+	asked_again() {
+		[ "$(sql "SELECT COUNT(*) FROM mysql.general_log WHERE command_type = 'Execute'
+			AND argument LIKE 'UPDATE%INTERVAL 1 HOUR%'")" -ge 2 ]
+	}
+	wait_for asked_again
+	sql 'SET GLOBAL general_log = 0'
+	[ "$(tables)" = a ]
+	sql "DELETE FROM company.holdfast_migrations WHERE set_name = ''"
+	wait "$pid"
+	[ "$(tables)" = 'a b' ]
+	# Of one that died: over this node at once, over another after an hour.
+	migration 0003_c.up.sql <<<'CREATE TABLE c (id INT PRIMARY KEY);'
+	claim "CONCAT(@@hostname, ':', @@port)" 'UTC_TIMESTAMP(6)'
+	migrate
+	migration 0004_d.up.sql <<<'CREATE TABLE d (id INT PRIMARY KEY);'
+	claim "'other:3306'" 'UTC_TIMESTAMP(6) - INTERVAL 61 MINUTE'
+	migrate
+	[ "$(tables)" = 'a b c d' ]
+	# Whoever was taken for dead stops before the next statement.
+	migration 0005_e.up.sql <<-'END'
+		UPDATE holdfast_migrations SET name = 'other:3306' WHERE set_name = '';
+		CREATE TABLE e (id INT PRIMARY KEY);
+	END
+	EXPECT=1 migrate
+	[[ $output == *'somebody else has taken the migration over'* ]]
+	[ "$(tables)" = 'a b c d' ]
+}
+
 @test "a file that was edited after it was applied is refused, and nothing runs" {
 	own_folder
 	migration 0001_a.up.sql <<<'CREATE TABLE a (id INT PRIMARY KEY);'
