@@ -172,7 +172,7 @@
 	_("limits", "download", SIZE, limit_download, "0", 0, INT64_MAX, "", \
 	    "bytes a second that all runs together read from the repository; 0: no limit") \
 	_("limits", "read", SIZE, limit_read, "0", 0, INT64_MAX, "", \
-	    "bytes a second that all runs together read of files to back up; 0: no limit") \
+	    "bytes a second that all runs together read of files and tables to back up; 0: no limit") \
 	_("limits", "files", INTEGER, limit_files, "0", 0, 1000000000, "", \
 	    "files a second that all runs together open to back them up; 0: no limit") \
 	_("limits", "nice", INTEGER, nice, "0", 0, 19, "", \

@@ -97,6 +97,7 @@ tables_execute(const struct run_context *context, const json_t *arguments,
 		.level = (int)argument_integer(arguments, "level", config->compression),
 		.no_verify = !argument_bool(arguments, "verify", config->verify),
 		.run = context->run,
+		.read_limit = &context->pace->limits[RATE_READ],
 		.host = config->name,
 	};
 	const char **names, **tags;

@@ -16,6 +16,7 @@
 #include "agent/repository/repository.h"
 #include "agent/repository/snapshot.h"
 #include "shared/error.h"
+#include "shared/limiter.h"
 #include "shared/mariadb.h"
 #include "shared/progress.h"
 
@@ -32,6 +33,7 @@ struct tables_backup_options {
 	unsigned threads;     /* of the repository's writer; 0: one per core */
 	int level;
 	bool no_verify;
+	const struct limit *read_limit; /* bytes of rows a second, or NULL */
 	const char *job, *run, *host; /* or NULL */
 	const char *const *tags;
 	size_t tag_count;

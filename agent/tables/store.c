@@ -54,6 +54,7 @@ outlet_write(void *arg, const void *data, size_t len, struct error *err)
 		return -1;
 	if (writer_has_failed(outlet->backup->writer))
 		return error_set(err, ERROR_IO, "the repository cannot be written");
+	limit_wait(outlet->backup->options->read_limit, len);
 	into_stream(outlet->stream, data, len);
 	if (outlet->file != NULL && exchange_write(outlet->file, data, len, &why) != 0)
 		give_file_up(outlet, &why);

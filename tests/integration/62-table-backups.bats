@@ -112,6 +112,24 @@ make_large() {
 }
 
 @test "a table altered before its turn is named, and the others are stored" {
+@test "limits hold a backup and a restore of tables back" {
+	api POST /v1/runs --json "{\"kind\": \"tables\", \"arguments\": {\"table\": \"plain\", \"limits\": {\"read\": 1500000, \"nice\": 7, \"io\": \"idle\"}}}"
+	assert_status 202
+	run_id=$(json .id)
+	steps_back() {
+		api GET "/v1/runs/$run_id" && assert_json '.progress.bytes > 1000' >/dev/null
+	}
+	wait_for steps_back
+	[ "$(awk '$19 == 7' "/proc/$(agent_pid)"/task/*/stat | wc -l)" -ge 2 ]
+	wait_run "$run_id" ok
+	assert_json '.result.limits.read == 1500000 and .result.limits.nice == 7 and .result.limits.io == "idle" and .result.limits.waited_ms > 500'
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"table": "plain", "as": "plain_slow", "limits": {"download": 1500000, "nice": 7}}}'
+	run_id=$(json .id)
+	wait_run "$run_id" ok
+	assert_json '.result.limits.download == 1500000 and .result.limits.nice == 7 and .result.limits.waited_ms > 100'
+	sql -D shop 'DROP TABLE plain_slow'
+}
+
 	make_large large
 	sql -D shop 'CREATE TABLE later_t (a INT); INSERT INTO later_t VALUES (1); ANALYZE TABLE large, later_t' >/dev/null
 	api POST /v1/runs --json '{"kind": "tables", "arguments": {"tables": ["large", "later_t"], "connections": 1, "limits": {"upload": 2000000}}}'
