@@ -39,6 +39,8 @@ struct command {
 	    "back tables of the database up, or all of them, into one new snapshot") \
 	_("restore-table", "TABLE...",   1, COMMAND_ANY, restore_table_options, restore_table_main, \
 	    "put tables of the database back as they were in a backup") \
+	_("load",      "TABLE",          1, 1, load_options,      load_main, \
+	    "load a table's CSV file of the exchange storage into the database") \
 	_("import",    "[FILE]",         0, 1, import_options,    import_main, \
 	    "keep a file, or what another program writes into a pipe, as a snapshot") \
 	_("restore",   "ID [PATH...]",   1, COMMAND_ANY, restore_options, restore_main, \
@@ -92,14 +94,14 @@ struct command {
 extern const struct option_spec backup_options[], restore_options[], json_options[],
     archive_options[], check_options[], prune_options[], key_options[], token_options[],
     config_options[], repair_options[], backup_table_options[],
-    restore_table_options[], migrate_options[],
+    restore_table_options[], load_options[], migrate_options[],
     import_options[], forget_options[];
 
 command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
     forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,
     version_main, diff_main, find_main, versions_main, pin_main, unpin_main, trash_main,
     recall_main, repair_main, size_main, backup_table_main, restore_table_main, migrate_main,
-    import_main;
+    import_main, load_main;
 
 /* Run in the foreground as the agent. */
 command_fn serve_main;

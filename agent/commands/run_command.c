@@ -94,8 +94,9 @@ write_log(struct work *work, const struct error *failure)
 	if (failure->code != ERROR_NONE)
 		action.message = failure->message;
 	else if (work->progress.losses.total > 0)
-		action.message = lost = mem_printf("%llu paths lost, the first: %s (%s)",
+		action.message = lost = mem_printf("%llu %s, the first: %s (%s)",
 		    (unsigned long long)work->progress.losses.total,
+		    work->command->kind == RUN_LOAD ? "rows rejected" : "paths lost",
 		    work->progress.losses.list[0].path, work->progress.losses.list[0].reason);
 	session_log(work->session, &action);
 	free(lost);
@@ -169,7 +170,8 @@ static int
 report(struct work *work, const struct error *failure, struct error *err)
 {
 	show_remarks(&work->progress.notes, "note");
-	show_remarks(&work->progress.losses, "lost");
+	show_remarks(&work->progress.losses,
+	    work->command->kind == RUN_LOAD ? "rejected" : "lost");
 	if (work->session->json) {
 		if (session_print_json(work_json(work, failure), err) != 0)
 			return -1;
@@ -194,6 +196,8 @@ run_command(struct session *session, const struct run_command *command, struct e
 
 	randombytes_buf(random, sizeof(random));
 	hex_encode(random, sizeof(random), work.id);
+	if (command->ret_id != NULL)
+		memcpy(command->ret_id, work.id, sizeof(work.id));
 	progress_init(&work.progress);
 	work.began = time_now();
 	if (execute(&work, &failure) == 0)

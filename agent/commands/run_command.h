@@ -28,6 +28,7 @@ struct run_command {
 	const struct import_input *input; /* of an import, or NULL */
 	/* Tell the result to people; not called with --json. */
 	void (*print)(const struct run_result *result, double seconds);
+	char *ret_id; /* RUN_ID_TEXT_SIZE: the run's id, also if it fails; or NULL */
 	/* For a restore, or NULL; not called with --json. */
 	void (*each)(void *arg, enum restore_action action, const char *path);
 };

@@ -23,6 +23,18 @@
 
 /* ---- the answer */
 
+/* Where all rejected rows are: the result has only the first ones. */
+static void
+tell_rejects(json_t *answer, const char *run)
+{
+	char url[64];
+
+	if (json_integer_value(json_object_get(answer, "rejected")) == 0)
+		return;
+	snprintf(url, sizeof(url), "/v1/runs/%s/rejects", run);
+	json_object_set_new(answer, "rejects_url", json_string(url));
+}
+
 static void
 answer_failed(struct request *request, const char *run, const json_t *result,
     const struct error *failure)
@@ -38,6 +50,7 @@ answer_failed(struct request *request, const char *run, const json_t *result,
 	problem = problem_json(failure, instance);
 	json_object_foreach((json_t *)(uintptr_t)result, key, value)
 		json_object_set(problem, key, value);
+	tell_rejects(problem, run);
 	response_json(&request->response, (unsigned)error_http_status(failure->code), problem);
 	request->response.content_type = "application/problem+json";
 }
@@ -54,7 +67,7 @@ give_up(struct request *request, const char *run)
 }
 
 static void
-answer_done(struct request *request, const json_t *run)
+answer_done(struct request *request, const json_t *run, const char *id)
 {
 	json_t *answer = json_deep_copy(json_object_get(run, "result"));
 	bool is_new;
@@ -65,6 +78,7 @@ answer_done(struct request *request, const json_t *run)
 	    json_integer_value(json_object_get(answer, "updated")) > 0;
 	json_object_set(answer, "run", json_object_get(run, "id"));
 	json_object_set(answer, "outcome", json_object_get(run, "outcome"));
+	tell_rejects(answer, id);
 	response_json(&request->response, is_new ? 201 : 200, answer);
 }
 
@@ -82,7 +96,7 @@ run_ended(void *arg, const json_t *run, const struct error *failure)
 		answer_failed(request, id != NULL ? id : "", json_object_get(run, "result"),
 		    failure);
 	else
-		answer_done(request, run);
+		answer_done(request, run, id != NULL ? id : "");
 	later_answered(later);
 }
 

@@ -23,6 +23,8 @@
 	  "back a table of the database up; answers when it is stored") \
 	_(POST, "/restore_backup/{table}", ROLE_ADMIN, 0, "RestoreTable", http_restore_table, \
 	  "restore a table from a snapshot or the exchange storage") \
+	_(POST, "/load_historic_data/{table}", ROLE_ADMIN, 0, "LoadHistoricData", \
+	  http_load_historic, "load a table's CSV file of the exchange storage into it") \
 	_(POST, "/load_data_from_payload/{table}", ROLE_ADMIN, ROUTE_BODY, "LoadDataFromPayload", \
 	  http_load_payload, "insert 1 to 1000 rows of JSON into a table") \
 	_(GET, "/hired_by_quarter/{year}", ROLE_READ, 0, "HiredByQuarter", http_hired_by_quarter, \
@@ -30,12 +32,12 @@
 	_(GET, "/departments_above_mean/{year}", ROLE_READ, 0, "DepartmentsAboveMean", \
 	  http_departments_above_mean, \
 	  "departments that hired more than the mean of all departments in a year") \
-	_(GET, "/v1/reports", ROLE_READ, 0, "", http_reports_list, \
-	  "the reports there are, with their parameters") \
 	_(GET, "/v1/tables", ROLE_READ, 0, "", http_tables_list, \
 	  "the tables of the databases, each with the newest snapshot that holds it") \
 	_(GET, "/v1/tables/{table}", ROLE_READ, 0, "", http_table_get, \
 	  "one table: columns, how each is carried, foreign keys, snapshots that hold it") \
+	_(GET, "/v1/reports", ROLE_READ, 0, "", http_reports_list, \
+	  "the reports there are, with their parameters") \
 	_(GET, "/v1/reports/{name}", ROLE_READ, 0, "", http_report, \
 	  "a report as JSON, NDJSON, CSV or text") \
 	_(GET, "/v1/status", ROLE_READ, ROUTE_INLINE, "", http_status, \
@@ -50,6 +52,8 @@
 	  "ask a run to end") \
 	_(GET, "/v1/runs/{id}/events", ROLE_READ, 0, "", http_run_events, \
 	  "follow a run by server-sent events until it has ended") \
+	_(GET, "/v1/runs/{id}/rejects", ROLE_ADMIN, 0, "", http_run_rejects, \
+	  "the rows that a load did not take, each with its reason") \
 	_(POST, "/v1/runs/{id}/pause", ROLE_OPERATE, 0, "Pause", http_run_pause, \
 	  "make a run wait") \
 	_(POST, "/v1/runs/{id}/continue", ROLE_OPERATE, 0, "Continue", http_run_continue, \

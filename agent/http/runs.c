@@ -116,8 +116,8 @@ http_runs_start(struct request *request, struct response *response, struct error
 	kind_json = json_object_get(json, "kind");
 	if (!json_is_string(kind_json)) {
 		error_set(err, ERROR_BAD_REQUEST, "'kind' is missing or no text");
-		error_hint(err, "kinds are backup, restore, check, prune, repair, tables and "
-		    "restore-table");
+		error_hint(err, "kinds are backup, restore, check, prune, repair, tables, "
+		    "restore-table and load");
 		goto out;
 	}
 	if (run_kind_parse(json_string_value(kind_json), &kind, err) != 0)
@@ -127,7 +127,7 @@ http_runs_start(struct request *request, struct response *response, struct error
 		arguments = none = json_object();
 	/* What writes outside of the repository, or takes away from it, is for admins. */
 	if ((kind == RUN_RESTORE || kind == RUN_PRUNE || kind == RUN_RESTORE_TABLE ||
-	    (kind == RUN_REPAIR && argument_bool(arguments, "apply", false))) &&
+	    kind == RUN_LOAD || (kind == RUN_REPAIR && argument_bool(arguments, "apply", false))) &&
 	    auth_require(request, ROLE_ADMIN, err) != 0)
 		goto out;
 	if (runs_http_start(request, kind, arguments, id, &existing, err) != 0)

@@ -7,6 +7,7 @@
 #include "agent/files/exclude.h"
 #include "agent/jobs/run_prune.h"
 #include "agent/jobs/runs_import.h"
+#include "agent/jobs/runs_load_csv.h"
 #include "agent/jobs/runs_loads.h"
 #include "agent/jobs/runs_tables.h"
 #include "agent/repository/check.h"
@@ -621,7 +622,7 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 	}
 	error_set(err, ERROR_BAD_REQUEST, "'%.100s' is no kind of run", word);
 	return error_hint(err, "the kinds are backup, restore, check, prune, repair, tables, import, "
-	    "restore-table, load-rows");
+	    "restore-table, load-rows, load");
 }
 
 int

@@ -34,7 +34,9 @@
 	    restore_table_arguments, restore_table_check, restore_table_execute, \
 	    restore_table_parameter) \
 	_(LOAD_ROWS, "load-rows", "LoadDataFromPayload", "LoadDataFromPayload", \
-	    load_rows_arguments, load_rows_check, load_rows_execute, load_parameter)
+	    load_rows_arguments, load_rows_check, load_rows_execute, load_parameter) \
+	_(LOAD,    "load",    "LoadHistoricData", "LoadHistoricData", load_csv_arguments, \
+	    load_csv_check,  load_csv_execute, load_parameter)
 /* clang-format on */
 
 /* So many entries of a restore's dry run are kept in its result; all are counted. */

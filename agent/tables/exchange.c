@@ -46,6 +46,16 @@ exchange_table_path(const char *prefix, const char *table)
 	return path;
 }
 
+char *
+exchange_historic_path(const char *prefix, const char *table)
+{
+	char *name = exchange_component(table);
+	char *path = mem_printf("%s/%s/historic/%s.csv", prefix, name, name);
+
+	free(name);
+	return path;
+}
+
 static int
 open_base(const char *url, int *ret, struct error *err)
 {

@@ -31,6 +31,8 @@ int exchange_open(const char *url, const char *path, int *ret_fd, struct error *
 
 /* A table's path, as FORMAT.md has it: "PREFIX/{table}/backup/{table}.avro"; caller frees. */
 char *exchange_table_path(const char *prefix, const char *table);
+/* Of a file to load: "PREFIX/{table}/historic/{table}.csv"; caller frees. */
+char *exchange_historic_path(const char *prefix, const char *table);
 /* A table's name as one component of a path; caller frees. */
 char *exchange_component(const char *table);
 

@@ -42,7 +42,7 @@ struct rejects_reader {
 	char *header;
 	size_t header_len;
 	bool begun;          /* its beginning was there; else there is no row either */
-	bool crlf;
+	bool is_csv, crlf;
 	char *column, *reason;
 };
 
@@ -379,6 +379,7 @@ read_header(struct rejects_reader *reader, struct reader *record, struct error *
 	    reader_get_bytes(record, RECORD_MAX, &data, &reader->header_len, err) != 0 ||
 	    reader_finish(record, err) != 0)
 		return -1;
+	reader->is_csv = true;
 	reader->crlf = (flags & HEADER_CRLF) != 0;
 	if (reader->header_len > 0)
 		reader->header = mem_printf("%.*s", (int)reader->header_len, (const char *)data);
@@ -450,6 +451,12 @@ rejects_read_header(const struct rejects_reader *reader, size_t *ret_len, bool *
 	*ret_len = reader->header_len;
 	*ret_crlf = reader->crlf;
 	return reader->header;
+}
+
+bool
+rejects_read_is_csv(const struct rejects_reader *reader)
+{
+	return reader->is_csv;
 }
 
 static int

@@ -67,8 +67,18 @@ int rejects_read_open(const char *state, const char *run, struct rejects_reader 
 /* What rejects_set_header() said; NULL and no CR LF if nothing. */
 const char *rejects_read_header(const struct rejects_reader *reader, size_t *ret_len,
     bool *ret_crlf);
+/* Whether rejects_set_header() was called: the rows are lines of CSV, else JSON. */
+bool rejects_read_is_csv(const struct rejects_reader *reader);
 /* 1 a row, 0 the end as it is now, -1; ERROR_CORRUPT. */
 int rejects_read(struct rejects_reader *reader, struct reject *ret, struct error *err);
 void rejects_read_close(struct rejects_reader *reader);
+
+/*
+ * All rows as they were: lines of CSV below their header, or an array of JSON.  Those that were cut
+ * are left out.
+ */
+typedef int rejects_sink_fn(void *arg, const void *data, size_t len, struct error *err);
+int rejects_write_raw(struct rejects_reader *reader, rejects_sink_fn *sink, void *arg,
+    struct error *err);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/tables/rejects.h"
+#include "shared/buffer.h"
 #include "shared/mem.h"
 #include "tests/lib/test_folder.h"
 
@@ -212,6 +213,105 @@ what_was_written_is_read_while_the_load_goes_on(void **state)
 	expect(reader, 2, raw, 100000);
 	close_well(rejects);
 	expect_end(reader);
+	rejects_read_close(reader);
+	free(raw);
+	test_folder_remove(folder);
+}
+
+static int
+collect(void *arg, const void *data, size_t len, struct error *err)
+{
+	(void)err;
+	buffer_put(arg, data, len);
+	return 0;
+}
+
+static void
+expect_raw(const char *folder, const char *run, const char *expected)
+{
+	struct rejects_reader *reader = read_well(folder, run);
+	struct buffer out = BUFFER_INIT;
+	struct error err = ERROR_INIT;
+
+	if (rejects_write_raw(reader, collect, &out, &err) != 0)
+		fail_msg("%s", err.message);
+	assert_string_equal(buffer_text(&out), expected);
+	buffer_done(&out);
+	rejects_read_close(reader);
+}
+
+static void
+rows_of_csv_are_given_as_they_were_the_last_one_last(void **state)
+{
+	char *folder = test_folder_new(), *raw = mem_calloc(REJECT_RAW_MAX + 1, 1);
+	struct rejects *rejects = open_well(folder, "r");
+
+	(void)state;
+	rejects_set_header(rejects, "a,b", 3, true);
+	add_well(rejects, 2, "2,\"x\ny\"", 7);
+	/* The last of the file, whose quote takes in whatever follows. */
+	add_well(rejects, 9, "9,\"open\n", 8);
+	add_well(rejects, 4, raw, REJECT_RAW_MAX + 1);
+	add_well(rejects, 3, "3", 1);
+	add_well(rejects, 5, "5", 1);
+	close_well(rejects);
+	expect_raw(folder, "r", "a,b\r\n2,\"x\ny\"\r\n3\r\n5\r\n9,\"open\n\r\n");
+	rejects = open_well(folder, "none");
+	rejects_set_header(rejects, NULL, 0, false);
+	add_well(rejects, 1, "", 0);
+	close_well(rejects);
+	expect_raw(folder, "none", "\n");
+	free(raw);
+	test_folder_remove(folder);
+}
+
+static void
+rows_of_json_are_given_as_an_array(void **state)
+{
+	char *folder = test_folder_new(), *raw = mem_calloc(REJECT_RAW_MAX + 1, 1);
+	struct rejects *rejects = open_well(folder, "r");
+
+	(void)state;
+	add_well(rejects, 1, "{\"a\": 1}", 8);
+	add_well(rejects, 2, "{}", 2);
+	close_well(rejects);
+	expect_raw(folder, "r", "[\n{\"a\": 1},\n{}\n]\n");
+	rejects = open_well(folder, "cut");
+	add_well(rejects, 1, raw, REJECT_RAW_MAX + 1);
+	close_well(rejects);
+	expect_raw(folder, "cut", "[]\n");
+	free(raw);
+	test_folder_remove(folder);
+}
+
+static int
+fail_at_once(void *arg, const void *data, size_t len, struct error *err)
+{
+	unsigned *calls = arg;
+
+	(void)data;
+	(void)len;
+	(*calls)++;
+	return error_set(err, ERROR_IO, "gone");
+}
+
+static void
+who_takes_no_more_is_given_no_more(void **state)
+{
+	char *folder = test_folder_new(), *raw = mem_calloc(50000, 1);
+	struct rejects *rejects = open_well(folder, "r");
+	struct error err = ERROR_INIT;
+	struct rejects_reader *reader;
+	unsigned calls = 0;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 10; i++)
+		add_well(rejects, i, raw, 50000);
+	close_well(rejects);
+	reader = read_well(folder, "r");
+	assert_int_equal(rejects_write_raw(reader, fail_at_once, &calls, &err), -1);
+	assert_string_equal(err.message, "gone");
+	assert_int_equal(calls, 1);
 	rejects_read_close(reader);
 	free(raw);
 	test_folder_remove(folder);
@@ -449,6 +549,9 @@ main(void)
 		cmocka_unit_test(a_run_is_one_component_of_a_path),
 		cmocka_unit_test(a_very_long_row_is_kept_cut),
 		cmocka_unit_test(what_was_written_is_read_while_the_load_goes_on),
+		cmocka_unit_test(rows_of_csv_are_given_as_they_were_the_last_one_last),
+		cmocka_unit_test(rows_of_json_are_given_as_an_array),
+		cmocka_unit_test(who_takes_no_more_is_given_no_more),
 		cmocka_unit_test(a_row_that_is_not_whole_is_left_out),
 		cmocka_unit_test(damage_is_told),
 		cmocka_unit_test(a_load_that_rejects_too_much_ends),
