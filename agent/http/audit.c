@@ -36,9 +36,8 @@ audit_limit_take(struct audit_limit *limit, int64_t now_ms, uint64_t *ret_left_o
 	return true;
 }
 
-/* Method and path; of a refused request they may be anything. */
-static char *
-command_text(const struct request *request)
+char *
+audit_command(const struct request *request)
 {
 	size_t len = strcspn(request->target, "?");
 	char *path, *text;
@@ -58,7 +57,7 @@ audit_row_new(const struct request *request)
 		return NULL;
 	row = MEM_NEW(struct audit_row);
 	row->action = mem_strdup(request->action);
-	row->command = command_text(request);
+	row->command = audit_command(request);
 	/* The query was checked to be visible ASCII, a parameter was made printable. */
 	row->parameter = mem_printf("%.1024s", request->parameter != NULL ? request->parameter
 	    : request->query != NULL ? request->query : "");

@@ -32,6 +32,8 @@ struct audit_limit {
 /* May one more row be written?  If so, ret_left_out is how many were not before it. */
 bool audit_limit_take(struct audit_limit *limit, int64_t now_ms, uint64_t *ret_left_out);
 
+/* Method and path, printable: of a refused request they may be anything.  Caller frees. */
+char *audit_command(const struct request *request);
 /* What a row of this request will say; NULL if it gets none from us. */
 struct audit_row *audit_row_new(const struct request *request);
 /* failure NULL: SUCCESS.  Frees the row.  NULL is fine. */

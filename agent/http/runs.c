@@ -1,9 +1,10 @@
 /*
  * /v1/runs, /v1/events: start, list, follow, pause and cancel runs.
  */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/audit.h"
 #include "agent/http/auth.h"
 #include "agent/http/events.h"
 #include "agent/http/negotiate.h"
@@ -31,12 +32,13 @@ runs_http_start_input(struct request *request, enum run_kind kind, const json_t 
     struct error *err)
 {
 	const char *key = request->fields[REQUEST_IDEMPOTENCY_KEY];
-	char command[64];
+	char *command;
+	int rc;
 
 	if (key != NULL && (key[0] == '\0' || strlen(key) > KEY_MAX))
 		return error_set(err, ERROR_BAD_REQUEST,
 		    "an Idempotency-Key has 1 to %d characters", KEY_MAX);
-	snprintf(command, sizeof(command), "%s %s", request->method, request->route->pattern);
+	command = audit_command(request);
 	const struct run_start start = {
 		.kind = kind,
 		.arguments = arguments,
@@ -46,7 +48,9 @@ runs_http_start_input(struct request *request, enum run_kind kind, const json_t 
 		.input = input,
 	};
 	request->logged = true;
-	return runs_start(request->services->runs, &start, ret_id, ret_existing, err);
+	rc = runs_start(request->services->runs, &start, ret_id, ret_existing, err);
+	free(command);
+	return rc;
 }
 
 int

@@ -316,7 +316,7 @@ assert_json_log() {
 	api POST /load_data_from_payload/people -H 'Prefer: respond-async' --json '{"name": "Dan"}'
 	assert_status 202
 	wait_run "$(json .id)" ok
-	assert_json '.result.inserted == 1 and .command == "POST /load_data_from_payload/{table}"'
+	assert_json '.result.inserted == 1 and .command == "POST /load_data_from_payload/people"'
 	# Nobody else can start one: it has no rows.
 	api POST /v1/runs --json '{"kind": "load-rows", "arguments": {"table": "people"}}'
 	[ "$API_STATUS" -ge 400 ]
