@@ -331,7 +331,8 @@ ask_which(struct row_insert *insert, unsigned number, size_t *ret, struct error 
 		*ret = 0;
 		return 0;
 	}
-	if (mariadb_version(db) < VERSION_ROW_NUMBER)
+	/* The number may be that of a row of a trigger's own statement. */
+	if (mariadb_version(db) < VERSION_ROW_NUMBER || insert->options.table->trigger_count > 0)
 		return 0;
 	/* The last of the conditions is the error; before it there may be warnings. */
 	if (mariadb_do(db, "GET DIAGNOSTICS @holdfast_last = NUMBER", err) != 0 ||

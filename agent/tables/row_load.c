@@ -34,8 +34,7 @@ struct row_load {
 
 /*
  * Strict, so that nothing is bent to fit; 0 is a number like any other for an AUTO_INCREMENT
- * column.  Zero dates are as the server has it.  Locks are waited for in short steps, so that a
- * run that is cancelled ends.
+ * column.  Zero dates are as the server has it.
  */
 static int
 set_session(struct row_load *load, struct error *err)
@@ -47,7 +46,15 @@ set_session(struct row_load *load, struct error *err)
 	    " IF(FIND_IN_SET('NO_ZERO_IN_DATE', @@GLOBAL.sql_mode) > 0, ',NO_ZERO_IN_DATE', '')),"
 	    " time_zone = '+00:00', foreign_key_checks = 1, unique_checks = 1,"
 	    " check_constraint_checks = 1, sql_notes = 0, max_error_count = 64,"
-	    " innodb_lock_wait_timeout = 2, lock_wait_timeout = 2", err);
+	    " lock_wait_timeout = 60", err);
+}
+
+/* Row by row, locks are waited for in short steps, so that a run that is cancelled ends. */
+static int
+set_lock_waits(struct row_load *load, struct error *err)
+{
+	return mariadb_do(load->db,
+	    "SET SESSION innodb_lock_wait_timeout = 2, lock_wait_timeout = 2", err);
 }
 
 static int
@@ -140,7 +147,7 @@ open_table(struct row_load *load, struct error *err)
 	    err) != 0 || check_table(load, err) != 0)
 		return -1;
 	if (load->source->begin(load->source->arg, load->table, &load->columns, &load->rule_count,
-	    err) != 0 || make_rules(load, err) != 0)
+	    err) != 0 || make_rules(load, err) != 0 || set_lock_waits(load, err) != 0)
 		return -1;
 	row_batch_init(&load->batch, load->rule_count);
 	return row_insert_new(&(struct row_insert_options){

@@ -190,6 +190,18 @@ assert_json_log() {
 	[ "$(rows_of t 'count(*)')" -eq 997 ]
 }
 
+@test "a fault within a trigger is that of the row which set it off" {
+	sql -D company "CREATE TABLE seen (n INT PRIMARY KEY); INSERT INTO seen VALUES (7), (500);
+		CREATE TABLE t (id INT PRIMARY KEY);
+		CREATE TRIGGER note AFTER INSERT ON t FOR EACH ROW INSERT INTO seen VALUES (-NEW.id), (NEW.id)"
+	load_rows t "$(make_rows 1000)"
+	assert_status 201
+	assert_json '.inserted == 998 and [.rejects[].number] == [7, 500]'
+	assert_json '.rejects[0].reason | startswith("Duplicate entry '"'7'"'")'
+	[ "$(rows_of t 'count(*)')" -eq 998 ]
+	[ "$(rows_of seen 'count(*)')" -eq 1998 ]
+}
+
 @test "an engine without transactions has each row once" {
 	local engine
 	for engine in MyISAM Aria MEMORY; do
