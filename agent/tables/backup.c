@@ -53,6 +53,22 @@ lose(struct tables_backup *backup, const char *name, const struct error *why)
 	progress_loss(backup->progress, name, strlen(name), "%s", why->message);
 }
 
+static int
+read_definition(const struct tables_backup *backup, struct mariadb *db, const char *name,
+    struct table **ret, struct error *err)
+{
+	struct table *table = NULL;
+
+	if (table_read(db, backup->options->server->name, name, &table, err) != 0)
+		return -1;
+	if (table_read_history(db, table, err) != 0) {
+		table_free(table);
+		return -1;
+	}
+	*ret = table;
+	return 0;
+}
+
 /* Read the definitions; a table that cannot be carried is a loss if there are others. */
 static int
 read_definitions(struct tables_backup *backup, struct mariadb *db, struct error *err)
@@ -77,7 +93,7 @@ read_definitions(struct tables_backup *backup, struct mariadb *db, struct error 
 		if (again)
 			continue;
 		rc = progress_check(backup->progress, err);
-		if (rc == 0 && table_read(db, options->server->name, names[i], &table, err) == 0) {
+		if (rc == 0 && read_definition(backup, db, names[i], &table, err) == 0) {
 			add_work(backup, table);
 		} else if (rc == 0 && count > 1 && !mariadb_is_lost(err)) {
 			lose(backup, names[i], err);

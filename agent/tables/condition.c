@@ -278,23 +278,30 @@ condition_count(struct mariadb *db, const char *database, const char *table, con
 	return rc;
 }
 
-/* What was deleted of a system-versioned shadow was never in the table: no history of it. */
-static int
-forget_history(struct mariadb *db, const char *database, const char *name, struct error *err)
+int
+history_forget(struct mariadb *db, const char *database, const char *name, uint64_t *ret_present,
+    struct error *err)
 {
 	struct buffer sql = BUFFER_INIT;
 	struct table *table = NULL;
-	int rc = 0;
+	char *count = NULL;
+	int rc = table_read(db, database, name, &table, err);
 
-	if (table_read(db, database, name, &table, err) != 0)
-		return -1;
-	if (table->versioned) {
+	if (rc == 0 && table->versioned) {
 		buffer_put_text(&sql, "DELETE HISTORY FROM ");
 		mariadb_put_name(&sql, database);
 		buffer_put_u8(&sql, '.');
 		mariadb_put_name(&sql, name);
 		rc = mariadb_exec(db, (const char *)sql.data, sql.len, NULL, err);
 	}
+	if (rc == 0 && ret_present != NULL) {
+		buffer_clear(&sql);
+		put_statement(&sql, "SELECT COUNT(*) FROM ", database, name, "TRUE", "");
+		rc = mariadb_select_one(db, buffer_text(&sql), NULL, 0, &count, err);
+	}
+	if (rc == 0 && ret_present != NULL)
+		*ret_present = count == NULL ? 0 : strtoull(count, NULL, 10);
+	free(count);
 	table_free(table);
 	buffer_done(&sql);
 	return rc;
@@ -315,5 +322,6 @@ condition_apply(struct mariadb *db, const char *database, const char *table, con
 	if (rc == 0 && mariadb_exec(db, (const char *)sql.data, sql.len, ret_left_out, err) != 0)
 		rc = blame(err);
 	buffer_done(&sql);
-	return rc == 0 ? forget_history(db, database, table, err) : -1;
+	/* What was deleted of a shadow was never in the table. */
+	return rc == 0 ? history_forget(db, database, table, NULL, err) : -1;
 }

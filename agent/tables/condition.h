@@ -35,5 +35,11 @@ int condition_count(struct mariadb *db, const char *database, const char *table,
  */
 int condition_apply(struct mariadb *db, const char *database, const char *table,
     const char *text, uint64_t *ret_left_out, struct error *err);
+/*
+ * Let go of the past rows of a table, if it is system-versioned.
+ *   ret_present  how many rows are left, or NULL
+ */
+int history_forget(struct mariadb *db, const char *database, const char *name,
+    uint64_t *ret_present, struct error *err);
 
 #endif

@@ -186,7 +186,7 @@ container_head(const struct table *table, const struct row_sum *sum, const char 
 	snprintf(rows, sizeof(rows), "%020llu", (unsigned long long)sum->rows);
 	row_sum_text(sum, checksum);
 	buffer_put(out, AVRO_MAGIC, 4);
-	put_long(out, 11);
+	put_long(out, table->history ? 12 : 11);
 	put_entry(out, "avro.schema", schema);
 	put_entry(out, "avro.codec", "null");
 	put_entry(out, CONTAINER_PREFIX "format", CONTAINER_FORMAT);
@@ -198,6 +198,8 @@ container_head(const struct table *table, const struct row_sum *sum, const char 
 	put_entry(out, CONTAINER_PREFIX "server", server);
 	put_entry(out, CONTAINER_PREFIX "create", table->create);
 	put_entry(out, CONTAINER_PREFIX "triggers", triggers);
+	if (table->history)
+		put_entry(out, CONTAINER_PREFIX "history", "1");
 	put_long(out, 0);
 	container_sync(schema, strlen(schema), sync);
 	buffer_put(out, sync, AVRO_SYNC_SIZE);

@@ -42,6 +42,23 @@ is_kind(const struct restore *restore, const char *kind)
 	return is != NULL && strcmp(is, kind) == 0;
 }
 
+/* With the rows of the past if the file has them. */
+static int
+read_table(struct restore *restore, const char *name, struct table **ret, struct error *err)
+{
+	struct table *table = NULL;
+
+	if (table_read(restore->db, restore->swap.database, name, &table, err) != 0)
+		return -1;
+	if (meta(restore, CONTAINER_PREFIX "history") != NULL &&
+	    table_read_history(restore->db, table, err) != 0) {
+		table_free(table);
+		return -1;
+	}
+	*ret = table;
+	return 0;
+}
+
 /* ---- how the table is made */
 
 /*
@@ -134,7 +151,7 @@ check_table(struct restore *restore, const char *name, struct error *err)
 	int rc;
 
 	progress_phase(restore->progress, "verify");
-	if (table_read(restore->db, restore->swap.database, name, &table, err) != 0)
+	if (read_table(restore, name, &table, err) != 0)
 		return -1;
 	same = has_same_columns(restore, table);
 	rc = scan_sum(restore->db, table, restore->progress, &sum, err);
@@ -209,15 +226,34 @@ fill_sequence(struct restore *restore, struct error *err)
 	return rc;
 }
 
+/* Rows of the past are stored with the times that they have; a versioned table may be altered. */
+static int
+prepare_history(struct restore *restore, const struct table *table, struct error *err)
+{
+	if (!table->versioned)
+		return 0;
+	if (mariadb_do(restore->db, "SET SESSION system_versioning_alter_history = 'KEEP'",
+	    err) != 0)
+		return -1;
+	if (!table->history || mariadb_do(restore->db,
+	    "SET SESSION system_versioning_insert_history = 1", err) == 0)
+		return 0;
+	error_prefix(err, "the history of '%.100s' cannot be restored: ", restore->target);
+	return error_hint(err, "it takes MariaDB 10.11, with secure_timestamp = NO");
+}
+
 static int
 fill_table(struct restore *restore, struct error *err)
 {
 	struct table *table = NULL;
 	int rc;
 
-	if (table_read(restore->db, restore->swap.database, restore->swap.shadow, &table,
-	    err) != 0)
+	if (read_table(restore, restore->swap.shadow, &table, err) != 0)
 		return -1;
+	if (prepare_history(restore, table, err) != 0) {
+		table_free(table);
+		return -1;
+	}
 	rc = load_rows(restore->db, table, restore->source.file, restore->is_ours,
 	    restore->progress, &restore->sum, err);
 	table_free(table);
@@ -259,6 +295,24 @@ leave_out(struct restore *restore, struct error *err)
 	return load_session(restore->db, restore->is_ours, err);
 }
 
+/* Rows that are chosen by a condition, or added, are of the present. */
+static int
+leave_history_out(struct restore *restore, struct error *err)
+{
+	uint64_t present = 0;
+
+	if (meta(restore, CONTAINER_PREFIX "history") == NULL ||
+	    (!restore->options->append && restore->options->where == NULL))
+		return 0;
+	if (history_forget(restore->db, restore->swap.database, restore->swap.shadow, &present,
+	    err) != 0)
+		return -1;
+	restore->left_out = restore->sum.rows - present;
+	progress_note(restore->progress, restore->target, strlen(restore->target),
+	    "the present rows are restored, not their history");
+	return 0;
+}
+
 static int
 fill_shadow(struct restore *restore, struct error *err)
 {
@@ -270,7 +324,7 @@ fill_shadow(struct restore *restore, struct error *err)
 	if (check_file(restore, err) != 0 ||
 	    check_table(restore, restore->swap.shadow, err) != 0)
 		return -1;
-	return leave_out(restore, err);
+	return leave_out(restore, err) != 0 ? -1 : leave_history_out(restore, err);
 }
 
 /* ---- the ways to restore */
@@ -301,7 +355,7 @@ add_rows(struct restore *restore, struct error *err)
 	uint64_t wanted = restore->sum.rows - restore->left_out, added = 0;
 	int rc;
 
-	for (size_t i = 0; i < schema->field_count; i++) {
+	for (size_t i = 0; i < field_count; i++) {
 		if (i > 0)
 			buffer_put_u8(&columns, ',');
 		mariadb_put_name(&columns, schema->fields[i].column != NULL ?
@@ -316,6 +370,9 @@ add_rows(struct restore *restore, struct error *err)
 	buffer_put_u8(&sql, '.');
 	mariadb_put_name(&sql, restore->swap.shadow);
 	rc = mariadb_do(restore->db, "SET SESSION foreign_key_checks = 1, unique_checks = 1,"
+	/* The last two of a history are the times of a row. */
+	size_t field_count = meta(restore, CONTAINER_PREFIX "history") == NULL ||
+	    schema->field_count < 2 ? schema->field_count : schema->field_count - 2;
 	    " check_constraint_checks = 1, sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,"
 	    "ALLOW_INVALID_DATES'", err);
 	if (rc == 0)
@@ -520,8 +577,7 @@ find_present(struct restore *restore, struct error *err)
 
 	if (exists <= 0)
 		return exists;
-	return table_read(restore->db, restore->swap.database, restore->target,
-	    &restore->present, err);
+	return read_table(restore, restore->target, &restore->present, err);
 }
 
 static int

@@ -351,6 +351,8 @@ table_select(struct table *table, struct buffer *sql)
 	mariadb_put_name(sql, table->database);
 	buffer_put_u8(sql, '.');
 	mariadb_put_name(sql, table->name);
+	if (table->history)
+		buffer_put_text(sql, " FOR SYSTEM_TIME ALL");
 	if (table->key_count == 0)
 		return;
 	buffer_put_text(sql, " FORCE INDEX (");
@@ -360,5 +362,10 @@ table_select(struct table *table, struct buffer *sql)
 		if (i > 0)
 			buffer_put_u8(sql, ',');
 		mariadb_put_name(sql, table->key[i]);
+	}
+	/* Of one key the oldest first: the end of a row's time, the last column, is in every key. */
+	if (table->history) {
+		buffer_put_u8(sql, ',');
+		mariadb_put_name(sql, table->columns[table->column_count - 1].name);
 	}
 }

@@ -126,6 +126,10 @@ check_unaltered(struct mariadb *db, const struct table *table, struct error *err
 	buffer_done(&sql);
 	if (rc != 0 || table_read(db, table->database, table->name, &now, err) != 0)
 		return error_prefix(err, "table '%.100s': ", table->name);
+	if (table_read_history(db, now, err) != 0) {
+		table_free(now);
+		return error_prefix(err, "table '%.100s': ", table->name);
+	}
 	if (!is_same_table(table, now)) {
 		error_set(err, ERROR_CONFLICT, "table '%.200s' was altered while it was backed up",
 		    table->name);
@@ -251,9 +255,10 @@ table_store(struct tables_backup *backup, struct mariadb *db, struct table_work 
 	if (rc == 0) {
 		work->file = outlet.file;
 		atomic_fetch_add(&backup->progress->files, 1);
-		if (table->versioned)
+		if (table->versioned && !table->history)
 			progress_note(backup->progress, table->name, strlen(table->name),
-			    "system-versioned: the present rows are in the backup, not their history");
+			    "system-versioned by transactions: the present rows are in the backup, "
+			    "not their history");
 	} else {
 		exchange_abandon(outlet.file);
 	}

@@ -42,19 +42,24 @@ table_triggers_free(struct table_trigger *triggers, size_t count)
 	free(triggers);
 }
 
+static void
+column_done(struct table_column *column)
+{
+	free(column->name);
+	free(column->field);
+	free(column->type);
+	free(column->data_type);
+	free(column->charset);
+	free(column->collation);
+}
+
 void
 table_free(struct table *table)
 {
 	if (table == NULL)
 		return;
-	for (size_t i = 0; i < table->column_count; i++) {
-		free(table->columns[i].name);
-		free(table->columns[i].field);
-		free(table->columns[i].type);
-		free(table->columns[i].data_type);
-		free(table->columns[i].charset);
-		free(table->columns[i].collation);
-	}
+	for (size_t i = 0; i < table->column_count; i++)
+		column_done(&table->columns[i]);
 	free(table->columns);
 	for (size_t i = 0; i < table->key_count; i++)
 		free(table->key[i]);
@@ -168,6 +173,63 @@ read_columns(struct mariadb *db, struct table *table, struct error *err)
 		return error_set(err, ERROR_UNSUPPORTED,
 		    "table '%.200s' has no column that is not generated, or none that may be read",
 		    table->name);
+	table_name_fields(table->columns, table->column_count);
+	return 0;
+}
+
+/* Columns of the user's own, or those that the server has for a table that names none. */
+static int
+add_period(struct mariadb *db, struct table *table, const char *expression, const char *otherwise,
+    bool *ret_is_time, struct error *err)
+{
+	const struct mariadb_param values[] = { mariadb_text(table->database),
+		mariadb_text(table->name), mariadb_text(expression) };
+	struct table_column *column;
+	struct mariadb_result *result = NULL;
+	int rc;
+
+	table->columns = mem_realloc(table->columns, table->column_count + 1,
+	    sizeof(*table->columns));
+	column = &table->columns[table->column_count++];
+	memset(column, 0, sizeof(*column));
+	if (mariadb_select(db, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE"
+	    " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?"
+	    " AND GENERATION_EXPRESSION = ?", values, ARRAY_LEN(values), &result, err) != 0)
+		return -1;
+	rc = mariadb_next(result, err);
+	if (rc == 1) {
+		column->name = get_text(result, 0);
+		column->data_type = get_text(result, 1);
+		column->type = get_text(result, 2);
+	} else if (rc == 0) {
+		column->name = mem_strdup(otherwise);
+		column->data_type = mem_strdup("timestamp");
+		column->type = mem_strdup("timestamp(6)");
+	}
+	mariadb_result_free(result);
+	if (rc < 0)
+		return -1;
+	*ret_is_time = strcmp(column->data_type, "timestamp") == 0;
+	return table_column_carry(column, err);
+}
+
+int
+table_read_history(struct mariadb *db, struct table *table, struct error *err)
+{
+	bool from = false, to = false;
+
+	if (!table->versioned || table->history)
+		return 0;
+	if (add_period(db, table, "ROW START", "row_start", &from, err) != 0 ||
+	    add_period(db, table, "ROW END", "row_end", &to, err) != 0)
+		return -1;
+	table->history = from && to;
+	for (size_t i = 0; !table->history && i < 2; i++)
+		column_done(&table->columns[--table->column_count]);
+	for (size_t i = 0; i < table->column_count; i++) {
+		free(table->columns[i].field);
+		table->columns[i].field = NULL;
+	}
 	table_name_fields(table->columns, table->column_count);
 	return 0;
 }

@@ -72,7 +72,8 @@ struct table {
 	char *database, *name;
 	enum table_kind kind;
 	bool transactional; /* its engine takes part in a consistent snapshot */
-	bool versioned;     /* WITH SYSTEM VERSIONING: its history is not carried */
+	bool versioned;     /* WITH SYSTEM VERSIONING */
+	bool history;       /* the rows of the past belong to it, too: table_read_history() */
 	char *create;       /* SHOW CREATE */
 	char *created;      /* CREATE_TIME, changes when the table is made anew; or NULL */
 	struct table_column *columns;
@@ -93,6 +94,12 @@ struct table {
 int table_read(struct mariadb *db, const char *database, const char *name, struct table **ret,
     struct error *err);
 void table_free(struct table *table);
+/*
+ * Of a system-versioned table take the rows of the past as well: its two columns that tell when a
+ * row came and when it went follow the others.  Where they are no times but numbers of transactions,
+ * nothing is done.  A table that is not versioned stays as it is.
+ */
+int table_read_history(struct mariadb *db, struct table *table, struct error *err);
 
 /* Tables of a restore under way, or interrupted, have names that begin so. */
 #define TABLE_SHADOW_PREFIX "_holdfast_"

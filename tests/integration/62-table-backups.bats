@@ -79,7 +79,8 @@ make_large() {
 @test "a whole database: every type, engine, kind of table and name" {
 	run -0 --separate-stderr "$HOLDFASTD" --config "$AGENT_FOLDER/agent.conf" backup-table --json
 	jq -e '.outcome == "ok" and (.result.tables | length) == 10' <<<"$output"
-	jq -e '.notes[0].path == "hist" and (.notes[0].reason | test("history"))' <<<"$output"
+	# The present rows of a system-versioned table and those of its past.
+	jq -e '.notes == [] and ([.result.tables[] | select(.table == "hist").rows] == [2])' <<<"$output"
 	jq -e '[.result.tables[] | select(.kind == "view" or .kind == "sequence").table] == ["sq", "vw"]' <<<"$output"
 	[ "$(rows "$exchange/every/backup/every.avro")" -eq 7 ]
 	avrocat "$exchange/every/backup/every.avro" >"$BATS_TEST_TMPDIR/every"

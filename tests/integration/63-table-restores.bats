@@ -123,6 +123,53 @@ restore() {
 	api POST "/restore_backup/$table${query:+?$query}"
 }
 
+history() {
+	sql -D shop 'SELECT *, row_start, row_end FROM versioned FOR SYSTEM_TIME ALL ORDER BY a, row_end; SELECT * FROM explicit FOR SYSTEM_TIME ALL ORDER BY a, till, b;
+		SELECT *, row_start, row_end FROM parted FOR SYSTEM_TIME ALL ORDER BY a, row_end; SHOW CREATE TABLE versioned; SHOW CREATE TABLE explicit; SHOW CREATE TABLE parted'
+}
+
+@test "the history of system-versioned tables comes back with its times" {
+	sql -D shop "CREATE TABLE versioned (a INT PRIMARY KEY AUTO_INCREMENT, b VARCHAR(20) CHARACTER SET latin1, u UUID, up INT, UNIQUE (b),
+			CONSTRAINT v_up FOREIGN KEY (up) REFERENCES versioned (a)) WITH SYSTEM VERSIONING;
+		CREATE TABLE explicit (a INT, b INT, since TIMESTAMP(6) GENERATED ALWAYS AS ROW START, till TIMESTAMP(6) GENERATED ALWAYS AS ROW END INVISIBLE,
+			PERIOD FOR SYSTEM_TIME (since, till)) WITH SYSTEM VERSIONING;
+		CREATE TABLE parted (a INT PRIMARY KEY, b INT) WITH SYSTEM VERSIONING PARTITION BY SYSTEM_TIME (PARTITION p0 HISTORY, PARTITION p1 CURRENT);
+		CREATE TABLE by_number (a INT PRIMARY KEY, x BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, y BIGINT UNSIGNED GENERATED ALWAYS AS ROW END,
+			PERIOD FOR SYSTEM_TIME (x, y)) WITH SYSTEM VERSIONING ENGINE=InnoDB"
+	sql -D shop "INSERT INTO versioned (b, u, up) SELECT CONCAT('é', seq), UUID(), NULL FROM seq_1_to_200; UPDATE versioned SET up = 1; UPDATE versioned SET b = CONCAT(b, 'x') WHERE a % 3 = 0;
+		DELETE FROM versioned WHERE a % 7 = 0; INSERT INTO explicit (a, b) VALUES (1, 1), (1, 1), (2, 2); UPDATE explicit SET b = b + 1; DELETE FROM explicit WHERE a = 2;
+		INSERT INTO parted VALUES (1, 1), (2, 2); UPDATE parted SET b = 9 WHERE a = 2; INSERT INTO by_number (a) VALUES (1); DELETE FROM by_number"
+	api POST /v1/runs --json '{"kind": "tables", "arguments": {"tables": ["versioned", "explicit", "parted", "by_number"]}}'
+	wait_run "$(json .id)" ok
+	assert_json '[.notes[].path] == ["by_number"] and (.notes[0].reason | test("history"))'
+	history >"$BATS_TEST_TMPDIR/before"
+	grep -q 2038-01-19 "$BATS_TEST_TMPDIR/before"
+	sql -D shop "UPDATE versioned SET b = CONCAT(b, '!'); DELETE FROM explicit; DROP TABLE parted; DELETE HISTORY FROM versioned"
+	api POST '/restore_backup/versioned?dry_run=true'
+	assert_json '.tables[0] | .same == false and .present.same_columns and .rows > 400'
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"tables": ["versioned", "explicit", "parted", "by_number"]}}'
+	wait_run "$(json .id)" ok
+	assert_json '[.result.tables[].verified] == [true, true, true, true] and .notes == []'
+	history | diff "$BATS_TEST_TMPDIR/before" -
+	api POST '/restore_backup/versioned?dry_run=true'
+	assert_json '.tables[0].same'
+	# It goes on from there.
+	sql -D shop "UPDATE parted SET b = 10 WHERE a = 2"
+	[ "$(sql -D shop 'SELECT group_concat(b ORDER BY row_end) FROM parted FOR SYSTEM_TIME ALL WHERE a = 2')" = 2,9,10 ]
+	# Rows that are added, or chosen, are those of the present.
+	present=$(sql -D shop 'SELECT count(*) FROM versioned')
+	restore versioned as=versioned_copy 'where=a <= 6'
+	assert_status 200
+	assert_json '.tables[0].restored == 6 and (.notes[0].reason | test("history"))'
+	[ "$(sql -D shop 'SELECT count(*) FROM versioned_copy FOR SYSTEM_TIME ALL')" -eq 6 ]
+	sql -D shop 'SET foreign_key_checks = 0; DELETE FROM versioned_copy; DELETE HISTORY FROM versioned_copy'
+	restore versioned as=versioned_copy mode=append
+	assert_status 200
+	assert_json '.tables[0].restored == ($present | tonumber)' --arg present "$present"
+	[ "$(sql -D shop 'SELECT count(*) FROM versioned_copy FOR SYSTEM_TIME ALL')" -eq "$present" ]
+	sql -D shop 'DROP TABLE versioned_copy, versioned, explicit, parted, by_number'
+}
+
 @test "only the rows that fulfil a condition" {
 	sql -D shop "CREATE TABLE parts (id INT PRIMARY KEY, name VARCHAR(20), v INT);
 		INSERT INTO parts SELECT seq, CONCAT('name ', seq), IF(seq % 10 = 0, NULL, seq % 10) FROM seq_1_to_1000"
