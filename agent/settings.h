@@ -120,7 +120,7 @@
 	    "folder of further reports, NAME.sql; one of the same name replaces one that comes " \
 	    "with holdfast") \
 	_("database", "connections", INTEGER, database.connections, "2", 1, 64, "", \
-	    "connections that a backup of tables reads with") \
+	    "connections that a backup of tables reads with, and a restore of several writes with") \
 	_("exchange", "url", TEXT, exchange, "", 1, SETTING_TEXT_MAX, "", \
 	    "where tables and files to load are exchanged: file:///absolute/folder") \
 	_("repository", "url", TEXT, repository, "./backup", 1, SETTING_TEXT_MAX, \

@@ -13,6 +13,7 @@ const struct option_spec restore_table_options[] = {
 	{ "exchange", 0, OPTION_FLAG,  NULL, "from the exchange storage, not from a snapshot" },
 	{ "as",       0, OPTION_VALUE, "NAME", "under another NAME or DATABASE.NAME; one table" },
 	{ "where",    0, OPTION_VALUE, "SQL", "only the rows that fulfil this; one table" },
+	{ "connections", 0, OPTION_VALUE, "N", "tables to restore at a time" },
 	{ "append",   0, OPTION_FLAG,  NULL, "add the rows to the table that is there" },
 	{ "dry-run",  0, OPTION_FLAG,  NULL, "compare counts and checksums, change nothing" },
 	LIMIT_OPTIONS,
@@ -79,6 +80,8 @@ restore_table_main(struct session *session, struct error *err)
 	run_text_argument(session, "snapshot", command.arguments, "snapshot");
 	run_text_argument(session, "as", command.arguments, "as");
 	run_text_argument(session, "where", command.arguments, "where");
+	if (run_number_argument(session, "connections", command.arguments, "connections", err) != 0)
+		goto out;
 	run_flag_argument(session, "dry-run", command.arguments, "dry_run", true);
 	if (option_given(&session->line, "exchange"))
 		json_object_set_new(command.arguments, "source", json_string("exchange"));

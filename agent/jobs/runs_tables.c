@@ -37,6 +37,7 @@ const struct argument_spec restore_table_arguments[] = {
 	{ .name = "as",              .type = ARGUMENT_TEXT },
 	{ .name = "mode",            .type = ARGUMENT_WORD, .words = "replace|append" },
 	{ .name = "where",           .type = ARGUMENT_TEXT },
+	{ .name = "connections",     .type = ARGUMENT_INTEGER, .min = 1, .max = CONNECTIONS_MAX },
 	{ .name = "dry_run",         .type = ARGUMENT_BOOL },
 	{ .name = "limits",          .type = ARGUMENT_OBJECT,  .fields = limit_arguments },
 	{ .name = NULL }
@@ -238,11 +239,12 @@ restore_table_execute(const struct run_context *context, const json_t *arguments
 		.exchange = context->config->exchange,
 	};
 	const char *as = argument_text(arguments, "as");
+	unsigned connections;
 	char *as_database = NULL, *as_table = NULL;
 	json_t *tables;
 	const char **names;
 	size_t count;
-	int rc = 0;
+	int rc;
 
 	if (find_database(context, arguments, &database, err) != 0 || (as != NULL &&
 	    tables_restore_target(as, &as_database, &as_table, err) != 0))
@@ -253,23 +255,11 @@ restore_table_execute(const struct run_context *context, const json_t *arguments
 	options.as = as_table;
 	names = table_names(arguments, &count);
 	tables = json_array();
-	if (count > 1)
-		rc = tables_restore_order(context->repo, &options, names, &count, err);
-	atomic_store(&progress->files_total, count);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		json_t *one = NULL;
-
-		options.table = names[i];
-		rc = tables_restore(context->repo, &options, progress, result->snapshot, &one, err);
-		if (rc != 0 && count > 1 && strstr(err->message, names[i]) == NULL)
-			error_prefix(err, "table '%.100s': ", names[i]);
-		if (rc != 0)
-			break;
-		json_array_append_new(tables, one);
-		result->files++;
-		result->bytes += atomic_load(&progress->bytes);
-		atomic_fetch_add(&progress->files, 1);
-	}
+	connections = (unsigned)argument_integer(arguments, "connections", database->connections);
+	rc = tables_restore_all(context->repo, &options, names, count, connections, progress,
+	    result->snapshot, tables, err);
+	result->files = atomic_load(&progress->files);
+	result->bytes = atomic_load(&progress->bytes);
 	/* Of several, those that were restored before one failed are told, too. */
 	result->json = json_pack("{s:s, s:s, s:o}", "database", config_database_word(database),
 	    "schema", server.name, "tables", tables);

@@ -24,6 +24,7 @@ struct load {
 	struct row_sum sum;
 	struct buffer out;
 	size_t sent;
+	uint64_t told; /* bytes of the file, to progress */
 	bool ended;
 	struct error err; /* of the file, or a cancelled run */
 };
@@ -329,7 +330,8 @@ more_rows(struct load *load)
 		    progress_check(load->progress, &load->err) != 0)
 			return -1;
 	}
-	atomic_store(&load->progress->bytes, ocf_bytes(load->file));
+	atomic_fetch_add(&load->progress->bytes, ocf_bytes(load->file) - load->told);
+	load->told = ocf_bytes(load->file);
 	return 0;
 }
 

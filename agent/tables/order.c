@@ -155,33 +155,65 @@ sort_names(struct place *places, size_t count, struct place *sorted)
 	return unique;
 }
 
-int
-tables_restore_order(struct repository *repo, const struct tables_restore_options *options,
-    const char **names, size_t *count, struct error *err)
+/* The needs of each by their places in the order; what a circle puts behind is no need. */
+static void
+put_needs(const struct place *places, const size_t *position, struct restore_order *order)
 {
-	struct place *places = mem_calloc(*count, sizeof(*places));
-	struct place *sorted = mem_calloc(*count, sizeof(*sorted));
-	size_t unique, next;
+	for (size_t i = 0; i < order->count; i++) {
+		struct restore_step *step = &order->steps[i];
+		const struct place *place = &places[step->asked];
+
+		step->needs = mem_calloc(place->need_count + 1, sizeof(*step->needs));
+		for (size_t k = 0; k < place->need_count; k++)
+			if (position[place->needs[k]] < i)
+				step->needs[step->need_count++] = position[place->needs[k]];
+	}
+}
+
+int
+restore_order_make(struct repository *repo, const struct tables_restore_options *options,
+    const char *const *names, size_t count, struct restore_order *ret, struct error *err)
+{
+	struct place *places = mem_calloc(count + 1, sizeof(*places));
+	struct place *sorted = mem_calloc(count + 1, sizeof(*sorted));
+	size_t *position = mem_calloc(count + 1, sizeof(*position));
+	size_t unique;
 	int rc = 0;
 
-	for (size_t i = 0; i < *count; i++)
+	for (size_t i = 0; i < count; i++)
 		places[i] = (struct place){ .name = names[i], .asked = i };
-	unique = sort_names(places, *count, sorted);
-	for (size_t i = 0; i < *count && rc == 0; i++)
+	unique = sort_names(places, count, sorted);
+	/* One alone needs no look at what it needs. */
+	for (size_t i = 0; i < count && unique > 1 && rc == 0; i++)
 		if (!places[i].placed)
 			rc = read_needs(repo, options, &places[i], sorted, unique, err);
 	if (rc == 0) {
+		ret->steps = mem_calloc(unique + 1, sizeof(*ret->steps));
+		ret->count = unique;
 		for (size_t i = 0; i < unique; i++) {
-			next = choose_next(places, *count);
+			size_t next = choose_next(places, count);
+
 			places[next].placed = true;
-			names[i] = places[next].name;
+			position[next] = i;
+			ret->steps[i].name = places[next].name;
+			ret->steps[i].asked = next;
 		}
+		put_needs(places, position, ret);
 	}
-	for (size_t i = 0; i < *count; i++)
+	for (size_t i = 0; i < count; i++)
 		free(places[i].needs);
-	if (rc == 0)
-		*count = unique;
+	free(position);
 	free(sorted);
 	free(places);
 	return rc;
+}
+
+void
+restore_order_done(struct restore_order *order)
+{
+	for (size_t i = 0; i < order->count; i++)
+		free(order->steps[i].needs);
+	free(order->steps);
+	order->steps = NULL;
+	order->count = 0;
 }

@@ -317,7 +317,7 @@ static int
 fill_shadow(struct restore *restore, struct error *err)
 {
 	progress_phase(restore->progress, "load");
-	atomic_store(&restore->progress->bytes_total, restore->source.size);
+	atomic_fetch_add(&restore->progress->bytes_total, restore->source.size);
 	if ((is_kind(restore, "sequence") ? fill_sequence(restore, err) :
 	    fill_table(restore, err)) != 0)
 		return -1;
@@ -329,13 +329,31 @@ fill_shadow(struct restore *restore, struct error *err)
 
 /* ---- the ways to restore */
 
+/*
+ * Of several tables one at a time: what refers to a table is looked at and brought along, and must
+ * not change meanwhile.
+ */
+static int
+take_place(struct restore *restore, struct error *err)
+{
+	pthread_mutex_t *swapping = restore->options->swapping;
+	int rc;
+
+	if (swapping != NULL)
+		pthread_mutex_lock(swapping);
+	rc = swap_finish(&restore->swap, err);
+	if (swapping != NULL)
+		pthread_mutex_unlock(swapping);
+	return rc;
+}
+
 static int
 replace_table(struct restore *restore, struct error *err)
 {
 	if (choose_definition(restore, err) != 0 || swap_create(&restore->swap, err) != 0)
 		return -1;
 	if (fill_shadow(restore, err) != 0 || progress_check(restore->progress, err) != 0 ||
-	    swap_finish(&restore->swap, err) != 0) {
+	    take_place(restore, err) != 0) {
 		struct error ignored;
 
 		/* What is left of a swap is taken back; before it, there is only the shadow. */

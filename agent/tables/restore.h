@@ -12,6 +12,7 @@
 #define HOLDFAST_AGENT_TABLES_RESTORE_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "agent/repository/repository.h"
@@ -32,6 +33,8 @@ struct tables_restore_options {
 	bool from_exchange;    /* not from a snapshot */
 	const char *snapshot;  /* id; NULL: the newest that holds the table */
 	const char *exchange;  /* URL, or NULL */
+	/* Held while a table takes its place, or NULL: of several, one at a time does so. */
+	pthread_mutex_t *swapping;
 };
 
 /*
@@ -57,10 +60,16 @@ int tables_restore_target(const char *as, char **ret_database, char **ret_table,
     struct error *err);
 
 /*
- * Put the names in the order in which they are to be restored, each once: what another needs goes
- * first.  All files are looked at: one that is not there is named (ERROR_NOT_FOUND).
+ * Restore several tables, each name once, over so many connections at a time; one that needs another
+ * (by a foreign key, a sequence, a view) waits until that is restored.  All files are looked at
+ * first: one that is not there is named (ERROR_NOT_FOUND), and nothing was done.
+ *   ret_tables    array to which what tables_restore() tells of each is appended; after a failure,
+ *                 of those that were restored
+ *   ret_snapshot  of one of them
+ * The first failure is told; what is under way by then goes on to its end.
  */
-int tables_restore_order(struct repository *repo, const struct tables_restore_options *options,
-    const char **names, size_t *count, struct error *err);
+int tables_restore_all(struct repository *repo, const struct tables_restore_options *options,
+    const char *const *names, size_t count, unsigned connections, struct progress *progress,
+    char ret_snapshot[SNAPSHOT_ID_TEXT_SIZE], json_t *ret_tables, struct error *err);
 
 #endif

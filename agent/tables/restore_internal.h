@@ -1,5 +1,6 @@
 /*
- * The parts of a table's restore: restore.c (what is done, in which order), source.c (the file),
+ * The parts of a table's restore: restore.c (what is done with one), restore_all.c and order.c
+ * (several), source.c (the file),
  * swap.c (the shadow table and how it takes the table's place).
  */
 #ifndef HOLDFAST_AGENT_TABLES_RESTORE_INTERNAL_H
@@ -60,5 +61,21 @@ void swap_abandon(struct swap *swap);
 int swap_is_referred_to(struct swap *swap, struct error *err);
 /* 1 if there is a table of this name, 0 if not, -1 error. */
 int swap_exists(struct swap *swap, const char *name, struct error *err);
+
+/* Several tables, what another one needs first. */
+struct restore_step {
+	const char *name; /* lent */
+	size_t asked;     /* its place among the names as they were given */
+	size_t *needs;    /* steps before it */
+	size_t need_count;
+};
+struct restore_order {
+	struct restore_step *steps;
+	size_t count;
+};
+/* Each name once.  ERROR_NOT_FOUND: a file that is not there.  Memory: caller's. */
+int restore_order_make(struct repository *repo, const struct tables_restore_options *options,
+    const char *const *names, size_t count, struct restore_order *ret, struct error *err);
+void restore_order_done(struct restore_order *order);
 
 #endif
