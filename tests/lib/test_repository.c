@@ -80,6 +80,12 @@ make_folder(const char *folder, const char *name)
 void
 test_source_make(const char *folder)
 {
+	test_source_make_of(folder, 700000);
+}
+
+void
+test_source_make_of(const char *folder, size_t large)
+{
 	char name[40], *path, *other;
 
 	make_folder(folder, "a");
@@ -92,11 +98,11 @@ test_source_make(const char *folder)
 	}
 	write_text(folder, "a/b/c/deep", "at the bottom\n");
 	write_text(folder, "nothing", "");
-	write_noise(folder, "large", 700000, 4711);
-	write_noise(folder, "copy-of-large", 700000, 4711);
+	write_noise(folder, "large", large, 4711);
+	write_noise(folder, "copy-of-large", large, 4711);
 	path = test_path(folder, "sparse");
 	write_noise(folder, "sparse", 5000, 42);
-	if (truncate(path, 1 << 20) != 0)
+	if (truncate(path, (off_t)(large + large / 2)) != 0)
 		abort();
 	free(path);
 	path = test_path(folder, "link");

@@ -15,8 +15,10 @@
 /* A made one, as it needs no stretching; the same for the whole process. */
 const char *test_passphrase(void);
 
-/* Folders, small files, a file of several chunks, a sparse one, links: about 1 MiB. */
+/* Folders, small files, a file of several chunks, a sparse one, links: about 1 MiB; or with a large
+ * file of so many bytes. */
 void test_source_make(const char *folder);
+void test_source_make_of(const char *folder, size_t large);
 /* Change some of it, add and remove some. */
 void test_source_change(const char *folder);
 

@@ -1,13 +1,13 @@
 /*
  * A repository when the process dies, the disk fails or is full, the clock was wrong, or others
- * are at work: at every operation on the storage in turn.
+ * are at work.  The many cases of backup, prune and join are programs of their own, so that they
+ * run side by side: test_faults_backup.c, test_faults_prune.c, test_faults_join.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,257 +18,14 @@
 #include "agent/files/backup.h"
 #include "agent/repository/repository_internal.h"
 #include "shared/mem.h"
-#include "tests/lib/trial.h"
-
-/* More operations than any of the actions takes; ends a loop that would not. */
-#define OPERATIONS_MAX 2000
-
-/* In a process of its own.  Returns its exit status: FAULT_EXIT if it was killed as planned. */
-static int
-run_and_die(const struct trial *t, trial_fn *act, const struct fault_plan *plan)
-{
-	pid_t child;
-	int status;
-
-	fflush(NULL);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		struct fault_control control;
-		struct error err = ERROR_INIT;
-		int rc;
-
-		fault_control_init(&control);
-		fault_control_plan(&control, plan);
-		rc = act(t, &control, &err);
-		if (rc != 0)
-			fprintf(stderr, "%s\n", err.message);
-		_exit(rc == 0 ? 0 : 1);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-/* As a power cut may: what was not synced has no bytes. */
-static void
-empty_unfinished(const struct trial *t)
-{
-	char *command = mem_printf("test ! -d '%s/tmp' || find '%s/tmp' -type f -exec truncate "
-	    "-s 0 {} +", t->work, t->work);
-
-	assert_int_equal(system(command), 0);
-	free(command);
-}
-
-/* Kill the action at each of its operations in turn; after() looks at what is left. */
-static void
-die_everywhere(const struct trial *t, const char *name, const char *repository,
-    trial_fn *act, void (*after)(const struct trial *t, const char *what))
-{
-	unsigned cases = 0;
-
-	for (unsigned variant = 0; variant < 3; variant++) {
-		struct fault_plan plan = { .kind = FAULT_DIE, .exit = true,
-			.after = variant == 1 };
-
-		for (plan.at = 1; plan.at < OPERATIONS_MAX; plan.at++, cases++) {
-			char *what = mem_printf("%s killed %s operation %u", name,
-			    plan.after ? "after" : "at", plan.at);
-			int status;
-
-			trial_begin(t, repository);
-			status = run_and_die(t, act, &plan);
-			if (status != FAULT_EXIT && status != 0)
-				fail_msg("%s: exit status %d", what, status);
-			if (variant == 2)
-				empty_unfinished(t);
-			after(t, what);
-			trial_end(t);
-			free(what);
-			if (status == 0)
-				break;
-		}
-		assert_in_range(plan.at, 3, OPERATIONS_MAX - 1);
-	}
-	print_message("# %s: %u deaths\n", name, cases);
-}
-
-/* Make each operation of the action fail in turn. */
-static void
-fail_everywhere(const struct trial *t, const char *name, const char *repository,
-    trial_fn *act, void (*after)(const struct trial *t, const char *what))
-{
-	static const struct fault_plan plans[] = {
-		{ .kind = FAULT_ERROR, .sys = ENOSPC },
-		{ .kind = FAULT_ERROR, .sys = ENOSPC, .stays = true },
-		{ .kind = FAULT_ERROR, .sys = EIO },
-		{ .kind = FAULT_ERROR, .sys = EIO, .after = true },
-		{ .kind = FAULT_TEAR, .sys = ENOSPC },
-	};
-	unsigned cases = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
-		struct fault_plan plan = plans[i];
-		struct fault_control control;
-		bool happened = true;
-
-		fault_control_init(&control);
-		for (plan.at = 1; happened && plan.at < OPERATIONS_MAX; plan.at++, cases++) {
-			struct error err = ERROR_INIT;
-			char *what, *tmp;
-			int rc;
-
-			trial_begin(t, repository);
-			fault_control_plan(&control, &plan);
-			rc = act(t, &control, &err);
-			happened = control.happened;
-			what = mem_printf("%s with plan %zu at operation %u: %d %s", name, i,
-			    plan.at, rc, err.message);
-			if (rc != 0 && (!happened ||
-			    err.code != (plan.sys == ENOSPC ? ERROR_NO_SPACE : ERROR_IO)))
-				fail_msg("%s", what);
-			/* What failed left nothing behind. */
-			tmp = test_path(t->work, "tmp");
-			if (test_folder_count(tmp) != 0)
-				fail_msg("%s: a file is left in tmp", what);
-			free(tmp);
-			after(t, what);
-			trial_end(t);
-			free(what);
-		}
-		assert_in_range(plan.at, 3, OPERATIONS_MAX - 1);
-		fault_control_done(&control);
-	}
-	print_message("# %s: %u failures\n", name, cases);
-}
-
-static void
-a_backup_that_is_killed_anywhere_leaves_a_sound_repository(void **state)
-{
-	const struct trial *t = *state;
-
-	die_everywhere(t, "backup", t->one, trial_act_backup, trial_assert_goes_on_and_prunes);
-}
-
-static void
-a_first_backup_that_is_killed_anywhere_leaves_a_sound_repository(void **state)
-{
-	const struct trial *t = *state;
-
-	die_everywhere(t, "first backup", t->empty, trial_act_backup, trial_assert_goes_on);
-}
-
-static void
-a_backup_whose_storage_fails_anywhere_leaves_a_sound_repository(void **state)
-{
-	const struct trial *t = *state;
-
-	fail_everywhere(t, "backup", t->one, trial_act_backup, trial_assert_goes_on);
-}
-
-static void
-a_prune_that_is_killed_anywhere_leaves_a_sound_repository(void **state)
-{
-	const struct trial *t = *state;
-
-	die_everywhere(t, "prune", t->two, trial_act_prune, trial_assert_goes_on_and_prunes);
-}
-
-static void
-a_prune_whose_storage_fails_anywhere_leaves_a_sound_repository(void **state)
-{
-	const struct trial *t = *state;
-
-	fail_everywhere(t, "prune", t->two, trial_act_prune, trial_assert_goes_on_and_prunes);
-}
-
-static void
-a_change_of_passphrase_that_is_killed_anywhere_locks_nobody_out(void **state)
-{
-	const struct trial *t = *state;
-
-	die_everywhere(t, "key change", t->two, trial_act_change_passphrase,
-	    trial_assert_a_passphrase_opens);
-}
-
-static void
-a_change_of_passphrase_whose_storage_fails_anywhere_locks_nobody_out(void **state)
-{
-	const struct trial *t = *state;
-
-	fail_everywhere(t, "key change", t->two, trial_act_change_passphrase,
-	    trial_assert_a_passphrase_opens);
-}
-
-static void
-an_init_that_is_killed_anywhere_can_be_done_again(void **state)
-{
-	die_everywhere(*state, "init", NULL, trial_act_init, trial_assert_can_be_made);
-}
-
-static void
-everything_everywhere(const struct trial *t, const char *name, const char *repository,
-    trial_fn *act, void (*after)(const struct trial *t, const char *what))
-{
-	die_everywhere(t, name, repository, act, after);
-	fail_everywhere(t, name, repository, act, after);
-}
-
-static unsigned
-count_packs(const struct trial *t)
-{
-	struct error err = ERROR_INIT;
-	struct object_names names;
-	struct storage *storage;
-	unsigned count;
-
-	if (storage_open(t->work, false, &storage, &err) != 0 ||
-	    object_names_read(storage, "packs", &names, &err) != 0)
-		fail_msg("%s", err.message);
-	count = (unsigned)names.count;
-	object_names_done(&names);
-	storage_close(storage);
-	return count;
-}
-
-/* Both snapshots are there, and what was cut off is done by the next one. */
-static void
-both_are_whole_and_joined_later(const struct trial *t, const char *what)
-{
-	struct error err = ERROR_INIT;
-
-	assert_int_equal(trial_assert_sound(t, test_passphrase(), what), 2);
-	if (trial_act_join(t, NULL, &err) != 0)
-		fail_msg("%s: join: %s", what, err.message);
-	assert_int_equal(trial_assert_sound(t, test_passphrase(), what), 2);
-	trial_assert_goes_on_and_prunes(t, what);
-}
-
-static void
-a_join_of_small_packs_that_is_cut_off_anywhere_loses_nothing(void **state)
-{
-	const struct trial *t = *state;
-	char *pieces = trial_prepare(t, t->empty, trial_in_pieces);
-	struct error err = ERROR_INIT;
-	unsigned before;
-
-	/* There is something to join. */
-	trial_begin(t, pieces);
-	before = count_packs(t);
-	assert_int_equal(trial_act_join(t, NULL, &err), 0);
-	assert_in_range(count_packs(t), 2, before - 4);
-	trial_end(t);
-	everything_everywhere(t, "join", pieces, trial_act_join, both_are_whole_and_joined_later);
-	test_folder_remove(pieces);
-}
+#include "tests/lib/fault_cases.h"
 
 static void
 a_repair_of_the_index_that_is_cut_off_anywhere_can_be_done_again(void **state)
 {
 	const struct trial *t = *state;
 
-	everything_everywhere(t, "repair index", t->two, trial_act_repair_index,
+	fault_everywhere(t, "repair index", t->two, trial_act_repair_index,
 	    trial_assert_goes_on_and_prunes);
 }
 
@@ -278,7 +35,7 @@ a_repair_of_snapshots_that_is_cut_off_anywhere_can_be_done_again(void **state)
 	const struct trial *t = *state;
 	char *lossy = trial_prepare(t, t->two, trial_lose_data);
 
-	everything_everywhere(t, "repair snapshots", lossy, trial_act_repair_snapshots,
+	fault_everywhere(t, "repair snapshots", lossy, trial_act_repair_snapshots,
 	    trial_assert_can_be_repaired);
 	test_folder_remove(lossy);
 }
@@ -289,7 +46,7 @@ a_merge_of_index_files_that_is_cut_off_anywhere_loses_nothing(void **state)
 	const struct trial *t = *state;
 	char *many = trial_prepare(t, t->two, trial_many_index_files);
 
-	everything_everywhere(t, "index merge", many, trial_act_merge,
+	fault_everywhere(t, "index merge", many, trial_act_merge,
 	    trial_assert_goes_on_and_prunes);
 	test_folder_remove(many);
 }
@@ -299,7 +56,7 @@ a_pin_that_is_cut_off_anywhere_is_there_or_not(void **state)
 {
 	const struct trial *t = *state;
 
-	everything_everywhere(t, "pin", t->two, trial_act_pin, trial_assert_goes_on);
+	fault_everywhere(t, "pin", t->two, trial_act_pin, trial_assert_goes_on);
 }
 
 /* Two snapshots, or one of them in the trash; it can be brought back from there. */
@@ -321,8 +78,8 @@ forgetting_and_recalling_that_are_cut_off_anywhere_lose_nothing(void **state)
 	const struct trial *t = *state;
 	char *forgotten = trial_prepare(t, t->two, trial_forget_one);
 
-	everything_everywhere(t, "forget", t->two, trial_act_forget, none_is_lost);
-	everything_everywhere(t, "recall", forgotten, trial_act_recall, none_is_lost);
+	fault_everywhere(t, "forget", t->two, trial_act_forget, none_is_lost);
+	fault_everywhere(t, "recall", forgotten, trial_act_recall, none_is_lost);
 	test_folder_remove(forgotten);
 }
 
@@ -371,7 +128,7 @@ what_a_dead_writer_left_behind_is_swept_by_a_later_one(void **state)
 	struct error err = ERROR_INIT;
 
 	trial_begin(t, t->one);
-	assert_int_equal(run_and_die(t, trial_act_backup, &plan), FAULT_EXIT);
+	assert_int_equal(fault_run_and_die(t, trial_act_backup, &plan), FAULT_EXIT);
 	assert_true(test_folder_count(tmp) > 0);
 	/* Not at once: another host's writer may be at it. */
 	assert_int_equal(trial_act_backup(t, NULL, &err), 0);
@@ -636,16 +393,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_backup_that_is_killed_anywhere_leaves_a_sound_repository),
-		cmocka_unit_test(a_first_backup_that_is_killed_anywhere_leaves_a_sound_repository),
-		cmocka_unit_test(a_backup_whose_storage_fails_anywhere_leaves_a_sound_repository),
-		cmocka_unit_test(a_prune_that_is_killed_anywhere_leaves_a_sound_repository),
-		cmocka_unit_test(a_prune_whose_storage_fails_anywhere_leaves_a_sound_repository),
-		cmocka_unit_test(a_join_of_small_packs_that_is_cut_off_anywhere_loses_nothing),
-		cmocka_unit_test(a_change_of_passphrase_that_is_killed_anywhere_locks_nobody_out),
-		cmocka_unit_test(
-		    a_change_of_passphrase_whose_storage_fails_anywhere_locks_nobody_out),
-		cmocka_unit_test(an_init_that_is_killed_anywhere_can_be_done_again),
 		cmocka_unit_test(a_pack_that_two_index_files_name_is_one_pack),
 		cmocka_unit_test(what_a_dead_writer_left_behind_is_swept_by_a_later_one),
 		cmocka_unit_test(writers_at_once_each_store_a_whole_snapshot),

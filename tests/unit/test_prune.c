@@ -1,6 +1,7 @@
 /*
  * Prune: what no snapshot needs is marked, and goes when the grace period is over; everything else
- * stays.  Crashes and failures in its midst: tests/unit/test_faults.c.
+ * stays.  Crashes and failures in its midst:
+ * tests/unit/test_faults_prune.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
