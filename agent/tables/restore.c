@@ -370,6 +370,9 @@ add_rows(struct restore *restore, struct error *err)
 {
 	struct buffer sql = BUFFER_INIT, columns = BUFFER_INIT;
 	const struct ocf_schema *schema = ocf_schema(restore->source.file);
+	/* The last two of a history are the times of a row. */
+	size_t field_count = meta(restore, CONTAINER_PREFIX "history") == NULL ||
+	    schema->field_count < 2 ? schema->field_count : schema->field_count - 2;
 	uint64_t wanted = restore->sum.rows - restore->left_out, added = 0;
 	int rc;
 
@@ -388,9 +391,6 @@ add_rows(struct restore *restore, struct error *err)
 	buffer_put_u8(&sql, '.');
 	mariadb_put_name(&sql, restore->swap.shadow);
 	rc = mariadb_do(restore->db, "SET SESSION foreign_key_checks = 1, unique_checks = 1,"
-	/* The last two of a history are the times of a row. */
-	size_t field_count = meta(restore, CONTAINER_PREFIX "history") == NULL ||
-	    schema->field_count < 2 ? schema->field_count : schema->field_count - 2;
 	    " check_constraint_checks = 1, sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,"
 	    "ALLOW_INVALID_DATES'", err);
 	if (rc == 0)
