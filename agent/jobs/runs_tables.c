@@ -97,8 +97,8 @@ tables_execute(const struct run_context *context, const json_t *arguments,
 		    arguments, "threads", (int64_t)config->threads),
 		.level = (int)argument_integer(arguments, "level", config->compression),
 		.no_verify = !argument_bool(arguments, "verify", config->verify),
-		.run = context->run,
 		.read_limit = &context->pace->limits[RATE_READ],
+		.run = context->run,
 		.host = config->name,
 	};
 	const char **names, **tags;

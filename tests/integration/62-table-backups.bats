@@ -112,7 +112,6 @@ make_large() {
 	assert_json '.losses[0].path == "nowhere" and (.result.tables | length) == 1'
 }
 
-@test "a table altered before its turn is named, and the others are stored" {
 @test "limits hold a backup and a restore of tables back" {
 	api POST /v1/runs --json "{\"kind\": \"tables\", \"arguments\": {\"table\": \"plain\", \"limits\": {\"read\": 1500000, \"nice\": 7, \"io\": \"idle\"}}}"
 	assert_status 202
@@ -131,6 +130,7 @@ make_large() {
 	sql -D shop 'DROP TABLE plain_slow'
 }
 
+@test "a table altered before its turn is named, and the others are stored" {
 	make_large large
 	sql -D shop 'CREATE TABLE later_t (a INT); INSERT INTO later_t VALUES (1); ANALYZE TABLE large, later_t' >/dev/null
 	api POST /v1/runs --json '{"kind": "tables", "arguments": {"tables": ["large", "later_t"], "connections": 1, "limits": {"upload": 2000000}}}'
