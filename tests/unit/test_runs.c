@@ -170,15 +170,18 @@ tables_backup(struct repository *repo, const struct tables_backup_options *optio
 }
 
 int
-tables_restore(struct repository *repo, const struct tables_restore_options *options,
-    struct progress *progress, char ret_snapshot[SNAPSHOT_ID_TEXT_SIZE], json_t **ret_json,
-    struct error *err)
+tables_restore_all(struct repository *repo, const struct tables_restore_options *options,
+    const char *const *names, size_t count, unsigned connections, struct progress *progress,
+    char ret_snapshot[SNAPSHOT_ID_TEXT_SIZE], json_t *ret_tables, struct error *err)
 {
 	(void)repo;
 	(void)options;
+	(void)names;
+	(void)count;
+	(void)connections;
 	(void)progress;
 	(void)ret_snapshot;
-	(void)ret_json;
+	(void)ret_tables;
 	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
 }
 
