@@ -9,22 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/repository/content.h"
 #include "shared/mem.h"
 #include "tests/lib/system_hooks.h"
 
-int
-backup_fixture_setup(void **state)
+static int
+fixture_setup(void **state, bool in_memory)
 {
 	struct backup_fixture *f = MEM_NEW(struct backup_fixture);
 	struct error err = ERROR_INIT;
+	char *link;
 
 	f->folder = test_folder_new();
 	f->source = test_path(f->folder, "source");
-	f->repository = test_path(f->folder, "repository");
-	if (mkdir(f->source, 0755) != 0)
+	f->memory = in_memory ? test_folder_new_in_memory() : mem_strdup(f->folder);
+	f->repository = test_path(f->memory, "repository");
+	link = test_path(f->memory, "source");
+	if (mkdir(f->source, 0755) != 0 || (in_memory && symlink(f->source, link) != 0))
 		return -1;
+	free(link);
 	test_repository_make(f->repository);
 	f->repo = test_repository_open(f->repository, NULL, &err);
 	hook_clock_ahead(3600);
@@ -33,11 +38,24 @@ backup_fixture_setup(void **state)
 }
 
 int
+backup_fixture_setup(void **state)
+{
+	return fixture_setup(state, true);
+}
+
+int
+backup_fixture_setup_on_disk(void **state)
+{
+	return fixture_setup(state, false);
+}
+
+int
 backup_fixture_teardown(void **state)
 {
 	struct backup_fixture *f = *state;
 	/* Paths may be longer than what nftw() takes, and folders closed. */
-	char *clean = mem_printf("chmod -R u+rwX '%s'; rm -rf '%s'", f->folder, f->folder);
+	char *clean = mem_printf("chmod -R u+rwX '%s'; rm -rf '%s' '%s'", f->folder, f->folder,
+	    f->memory);
 	int rc;
 
 	(void)hook_clear();
@@ -47,6 +65,7 @@ backup_fixture_teardown(void **state)
 	rc = system(clean);
 	free(clean);
 	free(f->folder);
+	free(f->memory);
 	free(f->source);
 	free(f->repository);
 	free(f);

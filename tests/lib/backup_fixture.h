@@ -1,5 +1,6 @@
 /*
- * A source and a repository, and what a test wants to know of a backup from one to the other.
+ * A source on disk and a repository in memory, where nothing waits for a sync; and what a test
+ * wants to know of a backup from one to the other.
  * The clock is an hour ahead of the files, so that none of them counts as changed just now.
  */
 #ifndef HOLDFAST_TESTS_LIB_BACKUP_FIXTURE_H
@@ -12,11 +13,14 @@
 #include "tests/lib/test_repository.h"
 
 struct backup_fixture {
-	char *folder, *source, *repository; /* paths */
+	char *folder, *source;     /* paths */
+	char *memory, *repository; /* there is a link to the source beside the repository */
 	struct repository *repo;
 };
 
 int backup_fixture_setup(void **state);
+/* With the repository beside the source, for those who look at both. */
+int backup_fixture_setup_on_disk(void **state);
 int backup_fixture_teardown(void **state);
 
 /* How one backup went. */

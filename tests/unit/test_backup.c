@@ -942,7 +942,7 @@ what_is_mounted_below_is_left_out_on_request(void **state)
 int
 main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, backup_fixture_setup, \
+#define CASE(name) cmocka_unit_test_setup_teardown(name, backup_fixture_setup_on_disk, \
     backup_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(all_that_is_there_is_stored_and_counted),

@@ -717,7 +717,7 @@ a_paused_backup_visits_nothing_until_it_is_resumed(void **state)
 int
 main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, backup_fixture_setup, \
+#define CASE(name) cmocka_unit_test_setup_teardown(name, backup_fixture_setup_on_disk, \
     backup_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(a_file_that_vanishes_is_a_note_and_no_loss),
