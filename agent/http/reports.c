@@ -103,6 +103,20 @@ check_names(const struct report *report, const struct params *params, bool year_
 	return params_check(params, known, err);
 }
 
+/* Whose reports: those that come with the program are there without a database, too. */
+static int
+choose_database(const struct request *request, const struct config_database **ret,
+    struct error *err)
+{
+	const struct config *config = request->services->config;
+	const char *name = params_get(&request->params, "database");
+
+	*ret = &config->database;
+	if (name == NULL && config->database_count == 0)
+		return 0;
+	return config_database(config, name, ret, err);
+}
+
 static int
 answer(struct request *request, struct response *response, const char *name, const char *year,
     struct error *err)
@@ -111,16 +125,18 @@ answer(struct request *request, struct response *response, const char *name, con
 	struct report_work *work = MEM_NEW(struct report_work);
 	size_t format;
 
-	if (config_database(request->services->config,
-	    params_get(&request->params, "database"), &database, err) != 0)
-		goto fail;
-	work->server = &database->server;
-	if (report_find(database->reports, name, &work->report, err) != 0 ||
+	if (choose_database(request, &database, err) != 0 ||
+	    report_find(database->reports, name, &work->report, err) != 0 ||
 	    check_names(work->report, &request->params, year != NULL, err) != 0 ||
 	    take_values(work, &request->params, year, err) != 0 ||
 	    accept_choose(request->fields[REQUEST_ACCEPT], report_media_types, REPORT_FORMAT_COUNT,
 	    &format, err) != 0)
 		goto fail;
+	/* Without a database, the request's own faults are told first. */
+	if (config_database(request->services->config,
+	    params_get(&request->params, "database"), &database, err) != 0)
+		goto fail;
+	work->server = &database->server;
 	work->format = (enum report_format)format;
 	response_stream(response, 200, report_media_types[format], RESPONSE_LENGTH_UNKNOWN,
 	    report_produce, work, report_work_free);
@@ -156,18 +172,12 @@ int
 http_reports_list(struct request *request, struct response *response, struct error *err)
 {
 	static const char *const known[] = { "database", NULL };
-	const struct config *config = request->services->config;
-	const char *name = params_get(&request->params, "database");
-	const struct config_database *database = &config->database;
+	const struct config_database *database;
 	json_t *reports;
 
-	if (params_check(&request->params, known, err) != 0)
-		return -1;
-	/* Those that come with the program are there without a database, too. */
-	if ((name != NULL || config->database_count > 0) &&
-	    config_database(config, name, &database, err) != 0)
-		return -1;
-	if (report_list(database->reports, &reports, err) != 0)
+	if (params_check(&request->params, known, err) != 0 ||
+	    choose_database(request, &database, err) != 0 ||
+	    report_list(database->reports, &reports, err) != 0)
 		return -1;
 	response_json(response, 200, json_pack("{s:o}", "reports", reports));
 	return 0;
