@@ -1,4 +1,4 @@
-#include "agent/repository/index.h"
+#include "agent/repository/index_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "agent/repository/format.h"
 #include "shared/mem.h"
 
-static const char index_magic[8] = { 'H', 'F', 'I', 'N', 'D', 'X', '1', '\n' };
+const char index_magic[8] = { 'H', 'F', 'I', 'N', 'D', 'X', '1', '\n' };
 
 void
 index_file_free(struct index_file *file)
@@ -37,152 +37,14 @@ index_name_parse(const char *name, struct object_id *ret)
 	return object_id_parse(name + 6, strlen(name + 6), ret);
 }
 
-static uint64_t
-id_prefix(const struct blob_id *id)
+uint64_t
+index_prefix(const struct blob_id *id)
 {
 	uint64_t v = 0;
 
 	for (size_t i = 0; i < 8; i++)
 		v = v << 8 | id->bytes[i];
 	return v;
-}
-
-static int
-compare_entries(const void *a, const void *b)
-{
-	const struct index_entry *x = a, *y = b;
-
-	return blob_id_compare(&x->id, &y->id);
-}
-
-/* All entries of the packs, sorted; frames are numbered through the packs in order. */
-static struct index_entry *
-collect_entries(struct pack_directory *const *packs, size_t pack_count, size_t *ret_count)
-{
-	struct index_entry *entries;
-	size_t count = 0;
-	uint32_t frame_number = 0;
-
-	for (size_t p = 0; p < pack_count; p++)
-		count += packs[p]->blob_count;
-	entries = mem_calloc(count, sizeof(*entries));
-	count = 0;
-	for (size_t p = 0; p < pack_count; p++) {
-		for (size_t f = 0; f < packs[p]->frame_count; f++, frame_number++) {
-			const struct pack_frame *frame = &packs[p]->frames[f];
-			uint32_t offset = 0;
-
-			for (size_t b = 0; b < frame->blob_count; b++) {
-				const struct pack_blob *blob =
-				    &packs[p]->blobs[frame->first_blob + b];
-
-				entries[count].id = blob->id;
-				entries[count++].location = (struct blob_location){
-					.frame = frame_number, .offset = offset, .len = blob->len };
-				offset += blob->len;
-			}
-		}
-	}
-	qsort(entries, count, sizeof(*entries), compare_entries);
-	*ret_count = count;
-	return entries;
-}
-
-static void
-encode_header(struct pack_directory *const *packs, size_t pack_count,
-    const struct index_entry *entries, size_t count, struct buffer *ret)
-{
-	buffer_put_varint(ret, pack_count);
-	for (size_t p = 0; p < pack_count; p++) {
-		buffer_put(ret, packs[p]->id.bytes, OBJECT_ID_SIZE);
-		buffer_put_u8(ret, (uint8_t)packs[p]->kind);
-		buffer_put_varint(ret, packs[p]->size);
-		buffer_put_varint(ret, packs[p]->frame_count);
-		for (size_t f = 0; f < packs[p]->frame_count; f++) {
-			buffer_put_varint(ret, packs[p]->frames[f].stored_len);
-			buffer_put_varint(ret, packs[p]->frames[f].plain_len);
-		}
-	}
-	buffer_put_varint(ret, (count + INDEX_PAGE_ENTRIES - 1) / INDEX_PAGE_ENTRIES);
-	for (size_t i = 0; i < count; i += INDEX_PAGE_ENTRIES) {
-		size_t n = count - i < INDEX_PAGE_ENTRIES ? count - i : INDEX_PAGE_ENTRIES;
-
-		buffer_put_u64(ret, id_prefix(&entries[i].id));
-		buffer_put_varint(ret, n);
-	}
-}
-
-static void
-encode_page(const struct index_entry *entries, size_t count, struct buffer *ret)
-{
-	buffer_clear(ret);
-	for (size_t i = 0; i < count; i++) {
-		buffer_put(ret, entries[i].id.bytes, BLOB_ID_SIZE);
-		buffer_put_u32(ret, entries[i].location.frame);
-		buffer_put_u32(ret, entries[i].location.offset);
-		buffer_put_u32(ret, entries[i].location.len);
-	}
-}
-
-static void
-put_sealed(struct buffer *out, const struct keys *keys, enum seal_type type,
-    const struct object_id *id, uint64_t position, const struct buffer *plain)
-{
-	buffer_reserve(out, plain->len + SEAL_OVERHEAD);
-	seal(keys, type, id, position, plain->data, plain->len, out->data + out->len);
-	out->len += plain->len + SEAL_OVERHEAD;
-}
-
-int
-index_write(struct storage *storage, const struct keys *keys,
-    struct pack_directory *const *packs, size_t pack_count, struct object_id *ret,
-    struct error *err)
-{
-	struct buffer plain = BUFFER_INIT, out = BUFFER_INIT;
-	struct index_entry *entries;
-	struct storage_put *put = NULL;
-	struct object_id id;
-	char name[INDEX_NAME_SIZE];
-	size_t count;
-	int rc = -1;
-
-	object_id_random(&id);
-	index_name(&id, name);
-	entries = collect_entries(packs, pack_count, &count);
-	encode_header(packs, pack_count, entries, count, &plain);
-	buffer_put(&out, index_magic, sizeof(index_magic));
-	buffer_put(&out, keys_repository(keys)->bytes, OBJECT_ID_SIZE);
-	buffer_put(&out, id.bytes, OBJECT_ID_SIZE);
-	buffer_put_u32(&out, (uint32_t)(plain.len + SEAL_OVERHEAD));
-	put_sealed(&out, keys, SEAL_INDEX_HEADER, &id, 0, &plain);
-	if (storage_put_begin(storage, name, &put, err) != 0)
-		goto out;
-	for (size_t i = 0; i < count; i += INDEX_PAGE_ENTRIES) {
-		size_t n = count - i < INDEX_PAGE_ENTRIES ? count - i : INDEX_PAGE_ENTRIES;
-
-		encode_page(entries + i, n, &plain);
-		put_sealed(&out, keys, SEAL_INDEX_PAGE, &id, i / INDEX_PAGE_ENTRIES, &plain);
-		if (out.len >= 1u << 20) {
-			if (storage_put_write(put, out.data, out.len, err) != 0)
-				goto out;
-			buffer_clear(&out);
-		}
-	}
-	if (storage_put_write(put, out.data, out.len, err) != 0)
-		goto out;
-	/* If interrupted here, the packs are there without an index: check names them, and the
-	 * next backup stores their blobs once more. */
-	rc = storage_put_commit(put, false, err);
-	put = NULL;
-	if (rc == 0)
-		*ret = id;
-out:
-	if (put != NULL)
-		storage_put_abort(put);
-	free(entries);
-	buffer_done(&plain);
-	buffer_done(&out);
-	return rc;
 }
 
 static int
@@ -409,7 +271,7 @@ index_read_page(struct storage *storage, const struct keys *keys, const struct i
 ssize_t
 index_find_page(const struct index_file *file, const struct blob_id *id)
 {
-	uint64_t prefix = id_prefix(id);
+	uint64_t prefix = index_prefix(id);
 	size_t low = 0, high = file->page_count;
 
 	/* The last page whose first prefix is not above; equal prefixes do not occur but by

@@ -68,6 +68,13 @@ int index_write(struct storage *storage, const struct keys *keys,
     struct pack_directory *const *packs, size_t pack_count, struct object_id *ret,
     struct error *err);
 
+/*
+ * Write one index file for all that these cover, which stay; its id on return. Memory: the heads, and
+ * a page of each.  ERROR_CORRUPT: one of them cannot be read.
+ */
+int index_join(struct storage *storage, const struct keys *keys, struct index_file *const *files,
+    size_t count, struct object_id *ret, struct error *err);
+
 int index_read_header(struct storage *storage, const struct keys *keys, const struct object_id *id,
     struct index_file **ret, struct error *err);
 /* The entries of one page, into INDEX_PAGE_ENTRIES places. */

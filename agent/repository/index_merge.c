@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/repository/healing.h"
 #include "agent/repository/index_merge.h"
 #include "shared/mem.h"
 
 #define MERGE_FILES 16
+/* So many at once: a page of each is in memory. */
+#define MERGE_FILES_MAX 64
 
 struct candidate {
 	struct index_file *file;
@@ -52,58 +53,32 @@ read_candidates(struct repository *repo, const struct object_names *names, size_
 	return list;
 }
 
-/* The directories of all packs of the files of one tier; -1 if one cannot be read: then nothing
- * is merged, and check tells what is wrong. */
-static int
-read_directories(struct repository *repo, const struct candidate *list, size_t count,
-    unsigned tier, struct pack_directory ***ret, size_t *ret_count, struct error *err)
-{
-	struct pack_directory **directories = NULL;
-	size_t cap = 0;
-
-	*ret_count = 0;
-	for (size_t i = 0; i < count; i++) {
-		for (size_t p = 0; list[i].tier == tier && p < list[i].file->pack_count; p++) {
-			MEM_GROW(directories, *ret_count, cap);
-			if (repository_read_directory(repo, &list[i].file->packs[p].id,
-			    &directories[*ret_count], err) != 0) {
-				*ret = directories;
-				return -1;
-			}
-			(*ret_count)++;
-		}
-	}
-	*ret = directories;
-	return 0;
-}
-
+/* -1 if one cannot be read: then nothing is merged, and check tells what is wrong. */
 static int
 merge_tier(struct repository *repo, const struct candidate *list, size_t count, unsigned tier,
     struct error *err)
 {
-	struct pack_directory **directories;
+	struct index_file *files[MERGE_FILES_MAX] = { NULL };
 	struct object_id id;
 	char name[INDEX_NAME_SIZE];
-	size_t directory_count;
-	int rc = read_directories(repo, list, count, tier, &directories, &directory_count, err);
+	size_t file_count = 0;
+	int rc;
 
-	if (rc == 0)
-		rc = index_write(repo->storage, repo->keys, directories, directory_count, &id, err);
+	for (size_t i = 0; i < count && file_count < MERGE_FILES_MAX; i++)
+		if (list[i].tier == tier)
+			files[file_count++] = list[i].file;
+	rc = index_join(repo->storage, repo->keys, files, file_count, &id, err);
 	/* If interrupted here, the packs are covered twice, which does no harm. */
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		if (list[i].tier != tier)
-			continue;
-		index_name(&list[i].file->id, name);
+	for (size_t i = 0; i < file_count && rc == 0; i++) {
+		index_name(&files[i]->id, name);
 		rc = storage_remove(repo->storage, name, err);
 	}
-	for (size_t i = 0; i < directory_count; i++)
-		pack_directory_free(directories[i]);
-	free(directories);
 	return rc;
 }
 
-int
-index_merge(struct repository *repo, struct error *err)
+/* 1 if files of some tier were merged, 0 if there is nothing to merge, -1. */
+static int
+merge_once(struct repository *repo, struct error *err)
 {
 	struct object_names names;
 	struct candidate *list;
@@ -124,12 +99,22 @@ index_merge(struct repository *repo, struct error *err)
 		for (size_t i = 0; i < count; i++)
 			members += list[i].tier == tier;
 		if (members >= MERGE_FILES) {
-			rc = merge_tier(repo, list, count, tier, err);
+			rc = merge_tier(repo, list, count, tier, err) == 0 ? 1 : -1;
 			break;
 		}
 	}
 	for (size_t i = 0; i < count; i++)
 		index_file_free(list[i].file);
 	free(list);
+	return rc;
+}
+
+int
+index_merge(struct repository *repo, struct error *err)
+{
+	int rc;
+
+	while ((rc = merge_once(repo, err)) == 1)
+		;
 	return rc;
 }

@@ -7,6 +7,9 @@
 /* An index file is written after so many packs, and then after each further quarter, so that a
  * backup cut short keeps most of its work and a long one does not leave thousands of files. */
 #define INDEX_AFTER_PACKS 16
+/* Or after so many blobs: each takes about 110 bytes until then, and while they are sorted.  A pack
+ * of small files may hold as many. */
+#define INDEX_AFTER_BLOBS 65536
 
 struct open_pack {
 	struct open_pack *next; /* in the queue of full packs */
@@ -24,7 +27,7 @@ struct pack_set {
 	struct open_pack *first, *last; /* full, all frames written */
 	unsigned unfinished;            /* packs that are full, queued or being finished */
 	struct pack_directory **done;   /* durable, not indexed yet */
-	size_t done_count, done_cap;
+	size_t done_count, done_cap, done_blobs;
 	size_t packs_indexed;
 	uint64_t stored_bytes;
 	bool closing, failed;
@@ -56,7 +59,7 @@ write_index(struct pack_set *set, struct error *err)
 	set->packs_indexed += set->done_count;
 	for (size_t i = 0; i < set->done_count; i++)
 		pack_directory_free(set->done[i]);
-	set->done_count = 0;
+	set->done_count = set->done_blobs = 0;
 	return 0;
 }
 
@@ -87,9 +90,12 @@ finish_one(struct pack_set *set, struct open_pack *pack, struct error *err)
 	}
 	MEM_GROW(set->done, set->done_count, set->done_cap);
 	set->done[set->done_count++] = directory;
+	set->done_blobs += directory->blob_count;
 	if (set->packs_indexed / 4 > enough)
 		enough = set->packs_indexed / 4;
-	return set->done_count >= enough ? write_index(set, err) : 0;
+	if (set->done_count < enough && set->done_blobs < INDEX_AFTER_BLOBS)
+		return 0;
+	return write_index(set, err);
 }
 
 static void *

@@ -383,6 +383,48 @@ a_page_that_points_elsewhere_is_refused(void **state)
 	buffer_done(&plain);
 }
 
+/* One file of several is the file that would have been written of all packs. */
+static void
+joined_files_hold_what_one_of_all_packs_holds(void **state)
+{
+	struct fixture *f = *state;
+	struct index_file *parts[PACKS + 1], *whole, *joined;
+	struct index_entry *a = mem_calloc(INDEX_PAGE_ENTRIES, sizeof(*a));
+	struct index_entry *b = mem_calloc(INDEX_PAGE_ENTRIES, sizeof(*b));
+	struct error err = ERROR_INIT;
+	struct object_id id;
+
+	for (unsigned p = 0; p <= PACKS; p++) {
+		/* The last covers packs that others cover, too. */
+		assert_int_equal(index_write(f->storage, f->keys, p < PACKS ? &f->packs[p] : f->packs,
+		    p < PACKS ? 1 : 2, &id, &err), 0);
+		assert_int_equal(index_read_header(f->storage, f->keys, &id, &parts[p], &err), 0);
+	}
+	assert_int_equal(index_join(f->storage, f->keys, parts, PACKS + 1, &id, &err), 0);
+	assert_int_equal(index_read_header(f->storage, f->keys, &id, &joined, &err), 0);
+	assert_int_equal(index_read_header(f->storage, f->keys, &f->id, &whole, &err), 0);
+	assert_int_equal(joined->pack_count, PACKS);
+	assert_memory_equal(joined->packs, whole->packs, PACKS * sizeof(*whole->packs));
+	assert_int_equal(joined->frame_count, whole->frame_count);
+	assert_memory_equal(joined->frames, whole->frames,
+	    whole->frame_count * sizeof(*whole->frames));
+	assert_int_equal(joined->entry_count, ENTRIES);
+	assert_int_equal(joined->page_count, whole->page_count);
+	for (size_t page = 0; page < whole->page_count; page++) {
+		assert_int_equal(joined->pages[page].first, whole->pages[page].first);
+		assert_int_equal(joined->pages[page].count, whole->pages[page].count);
+		assert_int_equal(index_read_page(f->storage, f->keys, joined, page, a, &err), 0);
+		assert_int_equal(index_read_page(f->storage, f->keys, whole, page, b, &err), 0);
+		assert_memory_equal(a, b, whole->pages[page].count * sizeof(*a));
+	}
+	for (unsigned p = 0; p <= PACKS; p++)
+		index_file_free(parts[p]);
+	index_file_free(whole);
+	index_file_free(joined);
+	free(a);
+	free(b);
+}
+
 int
 main(void)
 {
@@ -394,6 +436,7 @@ main(void)
 		CASE(an_index_that_was_cut_lengthened_or_renamed_is_refused),
 		CASE(an_index_of_another_repository_is_refused),
 		CASE(pages_that_swapped_their_places_are_refused),
+		CASE(joined_files_hold_what_one_of_all_packs_holds),
 		cmocka_unit_test(a_header_with_impossible_counts_is_refused),
 		cmocka_unit_test(a_page_that_points_elsewhere_is_refused),
 	};

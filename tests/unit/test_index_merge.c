@@ -223,7 +223,7 @@ a_merge_cut_off_anywhere_loses_nothing(void **state)
 }
 
 static void
-a_pack_that_cannot_be_read_keeps_all_index_files(void **state)
+an_index_file_that_cannot_be_read_keeps_all_of_them(void **state)
 {
 	struct fixture *f = *state;
 	char *command;
@@ -232,13 +232,44 @@ a_pack_that_cannot_be_read_keeps_all_index_files(void **state)
 
 	make_many_index_files(f);
 	files = test_folder_count(f->index);
-	command = mem_printf("p=$(find '%s/packs' -type f | head -n 1) && "
-	    "truncate -s -10 \"$p\"", f->path);
+	/* Its head can be read, the last byte of its last page is another. */
+	command = mem_printf("i=$(find '%s' -type f | head -n 1) && size=$(stat -c %%s \"$i\") && "
+	    "last=$(tail -c 1 \"$i\" | od -An -tu1) && chmod u+w \"$i\" && "
+	    "printf \"\\\\$(printf %%03o $((255 - last)))\" | "
+	    "dd of=\"$i\" bs=1 seek=$((size - 1)) conv=notrunc status=none", f->index);
 	assert_int_equal(system(command), 0);
 	assert_int_equal(index_merge(f->repo, &err), -1);
 	assert_int_equal(err.code, ERROR_CORRUPT);
+	assert_non_null(strstr(err.message, "is damaged"));
 	assert_int_equal(test_folder_count(f->index), files);
 	free(command);
+}
+
+static void
+a_pack_that_two_index_files_cover_is_covered_once(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	char *command;
+
+	make_many_index_files(f);
+	/* As a merge leaves them that was interrupted before it removed the old ones. */
+	command = mem_printf("rm -rf '%s/old' && cp -a '%s' '%s/old'", f->folder, f->index,
+	    f->folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+	assert_int_equal(index_merge(f->repo, &err), 0);
+	command = mem_printf("cp -a '%s/old/.' '%s'", f->folder, f->index);
+	assert_int_equal(system(command), 0);
+	free(command);
+	open_anew(f);
+	assert_int_equal(index_merge(f->repo, &err), 0);
+	assert_int_equal(test_folder_count(f->index), 1);
+	open_anew(f);
+	assert_nothing_is_lost(f, BACKUPS);
+	open_anew(f);
+	assert_int_equal(repository_load_index(f->repo, &err), 0);
+	assert_int_equal(f->repo->files[0]->entry_count, f->repo->table.count);
 }
 
 int
@@ -249,7 +280,8 @@ main(void)
 		CASE(forty_backups_leave_few_index_files_and_all_that_was_stored),
 		CASE(few_index_files_are_left_as_they_are),
 		CASE(a_merge_cut_off_anywhere_loses_nothing),
-		CASE(a_pack_that_cannot_be_read_keeps_all_index_files),
+		CASE(an_index_file_that_cannot_be_read_keeps_all_of_them),
+		CASE(a_pack_that_two_index_files_cover_is_covered_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
