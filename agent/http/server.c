@@ -210,8 +210,8 @@ static void *
 ticker_main(void *arg)
 {
 	struct http *http = arg;
-	int64_t heartbeat_ms = time_monotonic_ms(), now;
 	struct timespec until;
+	int64_t now;
 
 	pthread_mutex_lock(&http->lock);
 	while (!http->end_ticker) {
@@ -227,8 +227,8 @@ ticker_main(void *arg)
 		connections_reap(http->connections, now);
 		connections_look_for_gone(http->connections);
 		status_cache_tick(http->status, now);
-		if (now - heartbeat_ms >= EVENT_HEARTBEAT_MS) {
-			heartbeat_ms = now;
+		if (now - http->heartbeat_ms >= EVENT_HEARTBEAT_MS) {
+			http->heartbeat_ms = now;
 			each_event_stream(http, event_stream_heartbeat);
 		}
 		pthread_mutex_lock(&http->lock);
@@ -399,6 +399,7 @@ http_start(const struct http_services *services, struct http **ret, struct error
 	if (load_tls(config, &cert, &key, err) != 0 || pool_new(WORKERS, &http->pool, err) != 0)
 		goto out;
 	http->status = status_cache_new(http);
+	http->heartbeat_ms = time_monotonic_ms();
 	thread_rc = pthread_create(&http->ticker, NULL, ticker_main, http);
 	if (thread_rc != 0) {
 		error_sys(err, ERROR_IO, thread_rc, "could not start a thread");

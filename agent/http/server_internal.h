@@ -56,6 +56,7 @@ struct http {
 	/* The ticker. */
 	pthread_t ticker;
 	bool ticking, end_ticker;
+	int64_t heartbeat_ms; /* when followers of events last got one; then the ticker's own */
 	pthread_cond_t tick;
 };
 

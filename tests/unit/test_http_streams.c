@@ -179,7 +179,7 @@ web_open(struct web *web, struct error *err)
 }
 
 static int
-setup(void **state)
+setup_with_clock(void **state, bool stands)
 {
 	struct web *web = MEM_NEW(struct web);
 	struct error err = ERROR_INIT;
@@ -187,13 +187,26 @@ setup(void **state)
 	alarm(BOUND_S);
 	engine.inside = engine.cancelled = engine.let = 0;
 	engine.end = false;
-	atomic_store(&the_clock.stands, false);
+	atomic_store(&the_clock.now, __real_time_monotonic_ms());
+	atomic_store(&the_clock.stands, stands);
 	web->folder = test_folder_new();
 	web->socket = test_path(web->folder, "s");
 	web->listen = mem_printf("unix:%s", web->socket);
 	web_open(web, &err);
 	*state = web;
 	return 0;
+}
+
+static int
+setup(void **state)
+{
+	return setup_with_clock(state, false);
+}
+
+static int
+setup_while_clock_stands(void **state)
+{
+	return setup_with_clock(state, true);
 }
 
 static int
@@ -404,25 +417,19 @@ wait_for_ticks(void)
 static void
 followers_get_a_heartbeat_each_time_the_period_is_over(void **state)
 {
-	int64_t began = __real_time_monotonic_ms();
 	struct buffer text = BUFFER_INIT;
-	struct pollfd readable;
-	int fd;
+	int fd = ask(*state, "/v1/events");
+	struct pollfd readable = { .fd = fd, .events = POLLIN };
 
-	atomic_store(&the_clock.now, began);
-	atomic_store(&the_clock.stands, true);
-	fd = ask(*state, "/v1/events");
-	assert_true(read_until(fd, &text, "retry:"));
+	assert_true(read_until(fd, &text, "retry: 2000\n\n\r\n"));
 	assert_true(holds(&text, "text/event-stream"));
-	readable = (struct pollfd){ .fd = fd, .events = POLLIN };
 	for (int i = 0; i < 2; i++) {
 		buffer_clear(&text);
-		/* Set when the agent started, a moment before; or with the last heartbeat. */
-		atomic_fetch_add(&the_clock.now, EVENT_HEARTBEAT_MS - (i == 0 ? 10000 : 1));
+		atomic_fetch_add(&the_clock.now, EVENT_HEARTBEAT_MS - 1);
 		wait_for_ticks();
 		assert_int_equal(poll(&readable, 1, 0), 0);
-		atomic_fetch_add(&the_clock.now, i == 0 ? 10000 : 1);
-		assert_true(read_until(fd, &text, ": heartbeat\n\n"));
+		atomic_fetch_add(&the_clock.now, 1);
+		assert_true(read_until(fd, &text, ": heartbeat\n\n\r\n"));
 	}
 	close(fd);
 	buffer_done(&text);
@@ -439,7 +446,9 @@ main(void)
 		WEB_TEST(a_silent_stream_is_told_that_the_agent_stops),
 		WEB_TEST(a_stream_that_outlasts_the_grace_is_broken_off),
 		WEB_TEST(a_stream_that_pauses_is_sent_to_its_end_within_the_grace),
-		WEB_TEST(followers_get_a_heartbeat_each_time_the_period_is_over),
+		cmocka_unit_test_setup_teardown(
+		    followers_get_a_heartbeat_each_time_the_period_is_over,
+		    setup_while_clock_stands, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
