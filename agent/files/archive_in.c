@@ -122,8 +122,8 @@ store(struct import *import, const struct snapshot *parent, struct snapshot *sna
 	progress_phase(import->progress, "finish");
 	if (rc == 0 && !writer_has_failed(import->writer))
 		rc = import_tree_build(import, parent, !tar, &roots, &counts, &why);
-	/* Of two failures the writer's is the one that explains the other. */
-	if (rc != 0 && !writer_has_failed(import->writer))
+	/* Of two failures the writer's, which explains the other, came first and is kept. */
+	if (rc != 0)
 		writer_fail(import->writer, &why);
 	rc = writer_finish(import->writer, &totals, &why);
 	import->writer = NULL;

@@ -133,7 +133,7 @@ store(struct backup *backup, char *const *sources, size_t source_count,
 	if (backup->writer != NULL) {
 		writer_drain(backup->writer);
 		progress_phase(backup->progress, "finish");
-		if (rc != 0 && !writer_has_failed(backup->writer))
+		if (rc != 0)
 			writer_fail(backup->writer, &why);
 		rc = writer_finish(backup->writer, &totals, &why);
 		backup->writer = NULL;
