@@ -105,15 +105,6 @@ backup_arguments(const struct request *request, json_t **ret, struct error *err)
 	return error_hint(err, "curl -d path_to_folder=/srv sends a form");
 }
 
-static void
-answer_failed(struct request *request, const char *run, const struct error *failure)
-{
-	char instance[64];
-
-	snprintf(instance, sizeof(instance), "/v1/runs/%s", run);
-	response_problem(&request->response, failure, instance);
-}
-
 /* The snapshot's document; losses are in it. */
 static void
 answer_stored(struct request *request, const struct backup_end *end)
@@ -125,13 +116,13 @@ answer_stored(struct request *request, const struct backup_end *end)
 	if (end->snapshot == NULL) {
 		/* A dry run: nothing was stored. */
 		if (runs_get(request->services->runs, end->run, &json, &err) != 0)
-			answer_failed(request, end->run, &err);
+			runs_http_failed(request, end->run, &err);
 		else
 			response_json(&request->response, 200, json);
 		return;
 	}
 	if (snapshot_find(request->services->repo, end->snapshot, &snapshot, &err) != 0) {
-		answer_failed(request, end->run, &err);
+		runs_http_failed(request, end->run, &err);
 		return;
 	}
 	response_json(&request->response, 201, snapshot_to_json(snapshot));
@@ -155,7 +146,7 @@ answer_end(void *arg)
 
 	if (request != NULL) {
 		if (end->failure.code != ERROR_NONE)
-			answer_failed(request, end->run, &end->failure);
+			runs_http_failed(request, end->run, &end->failure);
 		else
 			answer_stored(request, end);
 		later_answered(end->later);
@@ -184,27 +175,10 @@ backup_ended(void *arg, const json_t *run, const struct error *failure)
 	later_put_back(later);
 }
 
-/* The agent stops before the run has ended. */
-static void
-give_up(struct request *request, const char *run)
-{
-	struct error err = ERROR_INIT;
-
-	error_set(&err, ERROR_UNAVAILABLE, "the agent is stopping");
-	error_hint(&err, "when it runs again, ask for /v1/runs/%s", run);
-	answer_failed(request, run, &err);
-}
-
 int
 runs_http_answer_snapshot(struct request *request, const char *id, struct error *err)
 {
-	struct later *later = later_new(request, id, give_up);
-
-	if (runs_when_ended(request->services->runs, id, backup_ended, later, err) != 0) {
-		later_cancel(later);
-		return -1;
-	}
-	return 0;
+	return runs_http_wait(request, id, backup_ended, err);
 }
 
 int

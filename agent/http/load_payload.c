@@ -43,27 +43,16 @@ answer_failed(struct request *request, const char *run, const json_t *result,
 	const char *key;
 	json_t *problem, *value;
 
-	snprintf(instance, sizeof(instance), "/v1/runs/%s", run);
-	response_problem(&request->response, failure, instance);
+	runs_http_failed(request, run, failure);
 	if (!json_is_object(result))
 		return;
+	snprintf(instance, sizeof(instance), "/v1/runs/%s", run);
 	problem = problem_json(failure, instance);
 	json_object_foreach((json_t *)(uintptr_t)result, key, value)
 		json_object_set(problem, key, value);
 	tell_rejects(problem, run);
 	response_json(&request->response, (unsigned)error_http_status(failure->code), problem);
 	request->response.content_type = "application/problem+json";
-}
-
-/* The agent stops before the run has ended. */
-static void
-give_up(struct request *request, const char *run)
-{
-	struct error err = ERROR_INIT;
-
-	error_set(&err, ERROR_UNAVAILABLE, "the agent is stopping");
-	error_hint(&err, "when it runs again, ask for /v1/runs/%s", run);
-	answer_failed(request, run, NULL, &err);
 }
 
 static void
@@ -104,16 +93,9 @@ int
 loads_http_answer(struct request *request, struct response *response, const char *run,
     bool existing, struct error *err)
 {
-	struct later *later;
-
 	if (prefer_has(request->fields[REQUEST_PREFER], "respond-async"))
 		return runs_http_accepted(request, response, run, existing, err);
-	later = later_new(request, run, give_up);
-	if (runs_when_ended(request->services->runs, run, run_ended, later, err) != 0) {
-		later_cancel(later);
-		return -1;
-	}
-	return 0;
+	return runs_http_wait(request, run, run_ended, err);
 }
 
 /* ---- the rows on their way to the run */

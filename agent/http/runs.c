@@ -1,12 +1,14 @@
 /*
  * /v1/runs, /v1/events: start, list, follow, pause and cancel runs.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/http/audit.h"
 #include "agent/http/auth.h"
 #include "agent/http/events.h"
+#include "agent/http/later.h"
 #include "agent/http/negotiate.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
@@ -65,6 +67,38 @@ runs_http_accepted(struct request *request, struct response *response, const cha
 	response_header(response, "Location", "/v1/runs/%s", id);
 	if (prefer_has(request->fields[REQUEST_PREFER], "respond-async"))
 		response_header(response, "Preference-Applied", "respond-async");
+	return 0;
+}
+
+void
+runs_http_failed(struct request *request, const char *id, const struct error *failure)
+{
+	char instance[64];
+
+	snprintf(instance, sizeof(instance), "/v1/runs/%s", id);
+	response_problem(&request->response, failure, instance);
+}
+
+/* The agent stops before the run has ended. */
+static void
+give_up(struct request *request, const char *id)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, ERROR_UNAVAILABLE, "the agent is stopping");
+	error_hint(&err, "when it runs again, ask for /v1/runs/%s", id);
+	runs_http_failed(request, id, &err);
+}
+
+int
+runs_http_wait(struct request *request, const char *id, run_ended_fn *ended, struct error *err)
+{
+	struct later *later = later_new(request, id, give_up);
+
+	if (runs_when_ended(request->services->runs, id, ended, later, err) != 0) {
+		later_cancel(later);
+		return -1;
+	}
 	return 0;
 }
 

@@ -26,6 +26,16 @@ int runs_http_start_input(struct request *request, enum run_kind kind, const jso
 int runs_http_accepted(struct request *request, struct response *response, const char *id,
     bool existing, struct error *err);
 
+/* The problem of a run that failed, with its address. */
+void runs_http_failed(struct request *request, const char *id, const struct error *failure);
+
+/*
+ * Answer when the run has ended: ended is called with a struct later, which it takes; 503 if the
+ * agent stops before that.
+ */
+int runs_http_wait(struct request *request, const char *id, run_ended_fn *ended,
+    struct error *err);
+
 /* 201 with the snapshot that the run makes, once it has ended, or its failure; 503 if the agent
  * stops before that.  Of a dry run: 200 with the run's document. */
 int runs_http_answer_snapshot(struct request *request, const char *id, struct error *err);

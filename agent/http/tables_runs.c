@@ -5,7 +5,6 @@
  * The client that waits holds a connection but no thread: the run's end completes the answer.
  * The row of the log is written by the run, also if it is refused.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "agent/http/later.h"
@@ -13,26 +12,6 @@
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/runs_http.h"
-
-static void
-answer_failed(struct request *request, const char *run, const struct error *failure)
-{
-	char instance[64];
-
-	snprintf(instance, sizeof(instance), "/v1/runs/%s", run);
-	response_problem(&request->response, failure, instance);
-}
-
-/* The agent stops before the run has ended. */
-static void
-give_up(struct request *request, const char *run)
-{
-	struct error err = ERROR_INIT;
-
-	error_set(&err, ERROR_UNAVAILABLE, "the agent is stopping");
-	error_hint(&err, "when it runs again, ask for /v1/runs/%s", run);
-	answer_failed(request, run, &err);
-}
 
 /* The run's figures, with where to find more. */
 static void
@@ -67,7 +46,7 @@ run_ended(void *arg, const json_t *run, const struct error *failure)
 	if (request == NULL)
 		return;
 	if (failure->code != ERROR_NONE)
-		answer_failed(request, id != NULL ? id : "", failure);
+		runs_http_failed(request, id != NULL ? id : "", failure);
 	else
 		answer_done(request, run);
 	later_answered(later);
@@ -79,19 +58,13 @@ start_and_wait(struct request *request, struct response *response, enum run_kind
     const json_t *arguments, struct error *err)
 {
 	char id[RUN_ID_TEXT_SIZE];
-	struct later *later;
 	bool existing;
 
 	if (runs_http_start(request, kind, arguments, id, &existing, err) != 0)
 		return -1;
 	if (prefer_has(request->fields[REQUEST_PREFER], "respond-async"))
 		return runs_http_accepted(request, response, id, existing, err);
-	later = later_new(request, id, give_up);
-	if (runs_when_ended(request->services->runs, id, run_ended, later, err) != 0) {
-		later_cancel(later);
-		return -1;
-	}
-	return 0;
+	return runs_http_wait(request, id, run_ended, err);
 }
 
 /* The parameters are arguments of the run, which checks them. */
