@@ -241,3 +241,16 @@ argument_texts(const json_t *arguments, const char *name, size_t *ret_count)
 		texts[i] = json_string_value(item);
 	return texts;
 }
+
+const char **
+argument_texts_and(const json_t *arguments, const char *name, const char *one, size_t *ret_count)
+{
+	const char **texts = argument_texts(arguments, name, ret_count);
+	const char *text = argument_text(arguments, one);
+
+	if (text == NULL)
+		return texts;
+	texts = mem_realloc(texts, *ret_count + 1, sizeof(*texts));
+	texts[(*ret_count)++] = text;
+	return texts;
+}

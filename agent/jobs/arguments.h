@@ -48,5 +48,8 @@ int64_t argument_duration(const json_t *arguments, const char *name, int64_t fal
 const char *argument_text(const json_t *arguments, const char *name);
 /* The texts of an array, lent; the caller frees the array itself.  NULL and 0 if absent. */
 const char **argument_texts(const json_t *arguments, const char *name, size_t *ret_count);
+/* The same with the text of another field behind them: "paths" and "path". */
+const char **argument_texts_and(const json_t *arguments, const char *name, const char *one,
+    size_t *ret_count);
 
 #endif

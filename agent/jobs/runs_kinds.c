@@ -94,21 +94,14 @@ static const char **
 backup_paths(const struct run_context *context, const json_t *arguments, size_t *ret_count)
 {
 	const struct config_job *job = backup_job(context, arguments);
-	const char *one = argument_text(arguments, "path");
-	const char **paths = argument_texts(arguments, "paths", ret_count);
+	const char **paths;
 
-	if (job != NULL) {
-		free(paths);
-		paths = mem_calloc(job->path_count, sizeof(*paths));
-		for (size_t i = 0; i < job->path_count; i++)
-			paths[i] = job->path[i];
-		*ret_count = job->path_count;
-		return paths;
-	}
-	if (one == NULL)
-		return paths;
-	paths = mem_realloc(paths, *ret_count + 1, sizeof(*paths));
-	paths[(*ret_count)++] = one;
+	if (job == NULL)
+		return argument_texts_and(arguments, "paths", "path", ret_count);
+	paths = mem_calloc(job->path_count, sizeof(*paths));
+	for (size_t i = 0; i < job->path_count; i++)
+		paths[i] = job->path[i];
+	*ret_count = job->path_count;
 	return paths;
 }
 

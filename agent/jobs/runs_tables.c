@@ -48,14 +48,7 @@ const struct argument_spec restore_table_arguments[] = {
 static const char **
 table_names(const json_t *arguments, size_t *ret_count)
 {
-	const char *one = argument_text(arguments, "table");
-	const char **names = argument_texts(arguments, "tables", ret_count);
-
-	if (one == NULL)
-		return names;
-	names = mem_realloc(names, *ret_count + 1, sizeof(*names));
-	names[(*ret_count)++] = one;
-	return names;
+	return argument_texts_and(arguments, "tables", "table", ret_count);
 }
 
 /* The database that the run means; what it is called is checked already. */
