@@ -53,16 +53,8 @@ static int
 open_database(const struct config_database *database, struct mariadb **ret, struct error *err)
 {
 	struct mariadb_settings server = config_server_settings(&database->server);
-	struct mariadb *db = NULL;
 
-	if (mariadb_open(&server, &db, err) != 0)
-		return -1;
-	if (scan_session(db, err) != 0) {
-		mariadb_close(db);
-		return -1;
-	}
-	*ret = db;
-	return 0;
+	return scan_open(&server, ret, err);
 }
 
 static int

@@ -10,21 +10,6 @@
 #include "shared/mem.h"
 #include "shared/text.h"
 
-static int
-open_session(const struct tables_backup *backup, struct mariadb **ret, struct error *err)
-{
-	struct mariadb *db = NULL;
-
-	if (mariadb_open(backup->options->server, &db, err) != 0)
-		return -1;
-	if (scan_session(db, err) != 0) {
-		mariadb_close(db);
-		return -1;
-	}
-	*ret = db;
-	return 0;
-}
-
 /* ---- which tables */
 
 static int
@@ -169,7 +154,7 @@ begin_view(struct tables_backup *backup, struct error *err)
 		if (is_base(backup->works[i].table) && !backup->works[i].table->transactional)
 			backup->locked_left++;
 	if (backup->connection_count > 1 || backup->locked_left > 0) {
-		if (open_session(backup, &backup->locker, err) != 0 ||
+		if (scan_open(backup->options->server, &backup->locker, err) != 0 ||
 		    lock_tables(backup, err) != 0)
 			return -1;
 	}
@@ -348,7 +333,7 @@ store_all(struct tables_backup *backup, struct writer_totals *totals, struct err
 		    rc == 0 && backup->works[i].failure.code == ERROR_NONE);
 	writer_drain(backup->writer);
 	progress_phase(backup->progress, "finish");
-	if (rc != 0 && !writer_has_failed(backup->writer))
+	if (rc != 0)
 		writer_fail(backup->writer, &why);
 	if (writer_finish(backup->writer, totals, err) != 0) {
 		backup->writer = NULL;
@@ -501,7 +486,7 @@ tables_backup(struct repository *repo, const struct tables_backup_options *optio
 
 	pthread_mutex_init(&backup.lock, NULL);
 	progress_phase(progress, "scan");
-	if (open_session(&backup, &db, err) != 0)
+	if (scan_open(backup.options->server, &db, err) != 0)
 		goto out;
 	backup.connections = mem_calloc(options->connections, sizeof(*backup.connections));
 	backup.connections[0].db = db;
@@ -514,7 +499,7 @@ tables_backup(struct repository *repo, const struct tables_backup_options *optio
 	while (backup.connection_count < wanted) {
 		struct table_connection *next = &backup.connections[backup.connection_count];
 
-		if (open_session(&backup, &next->db, err) != 0)
+		if (scan_open(backup.options->server, &next->db, err) != 0)
 			goto out;
 		next->backup = &backup;
 		backup.connection_count++;

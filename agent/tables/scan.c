@@ -7,8 +7,8 @@
 /* A question every so many rows whether to go on. */
 #define CHECK_ROWS 4096
 
-int
-scan_session(struct mariadb *db, struct error *err)
+static int
+set_session(struct mariadb *db, struct error *err)
 {
 	/*
 	 * A time-out of the server's for a client that does not read would end the backup of a
@@ -19,6 +19,21 @@ scan_session(struct mariadb *db, struct error *err)
 	    " net_read_timeout = 31536000, max_statement_time = 0, sql_quote_show_create = 1,"
 	    " group_concat_max_len = 1048576, lock_wait_timeout = 60, innodb_lock_wait_timeout = 60",
 	    err);
+}
+
+int
+scan_open(const struct mariadb_settings *server, struct mariadb **ret, struct error *err)
+{
+	struct mariadb *db = NULL;
+
+	if (mariadb_open(server, &db, err) != 0)
+		return -1;
+	if (set_session(db, err) != 0) {
+		mariadb_close(db);
+		return -1;
+	}
+	*ret = db;
+	return 0;
 }
 
 /* What the last failure of a handle means for the table. */

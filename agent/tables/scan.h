@@ -12,10 +12,10 @@
 #include "shared/progress.h"
 
 /*
- * Set a session up for reading tables exactly: UTC, no sql_mode, patience with a reader that is
- * slower than the server.
+ * Connect, with a session for reading tables exactly: UTC, no sql_mode, patience with a reader that
+ * is slower than the server.
  */
-int scan_session(struct mariadb *db, struct error *err);
+int scan_open(const struct mariadb_settings *server, struct mariadb **ret, struct error *err);
 
 /*
  * Read all rows, within the connection's transaction if it has one.  A container whose sink is
