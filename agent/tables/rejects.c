@@ -381,8 +381,11 @@ read_header(struct rejects_reader *reader, struct reader *record, struct error *
 		return -1;
 	reader->is_csv = true;
 	reader->crlf = (flags & HEADER_CRLF) != 0;
-	if (reader->header_len > 0)
-		reader->header = mem_printf("%.*s", (int)reader->header_len, (const char *)data);
+	if (reader->header_len == 0)
+		return 0;
+	/* All its bytes, also behind a NUL, as its length tells. */
+	reader->header = mem_calloc(reader->header_len + 1, 1);
+	memcpy(reader->header, data, reader->header_len);
 	return 0;
 }
 

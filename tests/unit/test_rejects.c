@@ -125,6 +125,26 @@ rows_come_back_as_they_were(void **state)
 }
 
 static void
+a_header_has_all_its_bytes(void **state)
+{
+	char *folder = test_folder_new();
+	struct rejects *rejects = open_well(folder, "r");
+	struct rejects_reader *reader;
+	size_t len;
+	bool crlf;
+
+	(void)state;
+	rejects_set_header(rejects, "a\0b", 3, false);
+	add_well(rejects, 1, "x", 1);
+	close_well(rejects);
+	reader = read_well(folder, "r");
+	assert_memory_equal(rejects_read_header(reader, &len, &crlf), "a\0b", 4);
+	assert_int_equal(len, 3);
+	rejects_read_close(reader);
+	test_folder_remove(folder);
+}
+
+static void
 a_load_without_rejects_leaves_nothing(void **state)
 {
 	char *folder = test_folder_new();
@@ -547,6 +567,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_come_back_as_they_were),
+		cmocka_unit_test(a_header_has_all_its_bytes),
 		cmocka_unit_test(a_load_without_rejects_leaves_nothing),
 		cmocka_unit_test(a_run_is_one_component_of_a_path),
 		cmocka_unit_test(a_very_long_row_is_kept_cut),
