@@ -7,6 +7,7 @@
 #include "agent/http/connections.h"
 #include "agent/http/events.h"
 #include "agent/http/later.h"
+#include "agent/http/metrics.h"
 #include "agent/http/router.h"
 #include "agent/http/server_internal.h"
 #include "agent/http/stream.h"
@@ -116,14 +117,19 @@ server_stream_ready(struct request *request)
 	resume(request);
 }
 
-void
+bool
 answer_inline(struct request *request)
 {
 	struct error err = request->failure;
+	int rc = -1;
 
-	if (err.code != ERROR_NONE ||
-	    request->route->handler(request, &request->response, &err) != 0)
+	if (err.code == ERROR_NONE)
+		rc = request->route->handler(request, &request->response, &err);
+	if (rc == ROUTE_IN_WORKER)
+		return false;
+	if (rc != 0)
 		answer_failure(request, &err);
+	return true;
 }
 
 /* The body of an answer to HEAD, which is never sent. */
@@ -177,6 +183,9 @@ answer_queue(struct request *request)
 	size_t i;
 
 	request->phase = PHASE_DONE;
+	metrics_count_answer(request->http->metrics, request->method, response->status);
+	if (request->failure.code != ERROR_NONE)
+		metrics_count_refusal(request->http->metrics, request->failure.code);
 	made = make_response(request);
 	if (made == NULL)
 		return MHD_NO;

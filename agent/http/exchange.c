@@ -19,6 +19,7 @@
 #include "agent/http/answer.h"
 #include "agent/http/auth.h"
 #include "agent/http/connections.h"
+#include "agent/http/metrics.h"
 #include "agent/http/pool.h"
 #include "agent/http/refusal.h"
 #include "agent/http/request.h"
@@ -194,8 +195,8 @@ hand_over(struct request *request)
 		return MHD_NO;
 	if (request->failure.code == ERROR_NONE && (request->route->flags & ROUTE_INLINE) != 0) {
 		request->phase = PHASE_ANSWER;
-		answer_inline(request);
-		return answer_queue(request);
+		if (answer_inline(request))
+			return answer_queue(request);
 	}
 	request->phase = PHASE_WORK;
 	if (!server_suspend(request->http, request->mhd)) {
@@ -500,6 +501,7 @@ write_lost_row(void *arg)
 {
 	struct request *request = arg;
 
+	metrics_count_refusal(request->http->metrics, request->failure.code);
 	audit_row_write(request->http, audit_row_new(request), &request->failure);
 	request_free(request);
 }

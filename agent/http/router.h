@@ -13,7 +13,12 @@
 struct request;
 struct response;
 
-/* Fills the response and returns 0, or returns -1: the answer is then the error's problem. */
+/*
+ * Fills the response and returns 0, or returns -1: the answer is then the error's problem.  A
+ * handler of a ROUTE_INLINE route may return ROUTE_IN_WORKER: it would have to wait now, and is
+ * called once more by a worker, in PHASE_WORK.
+ */
+#define ROUTE_IN_WORKER 1
 typedef int http_handler_fn(struct request *request, struct response *response,
     struct error *err);
 

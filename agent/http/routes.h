@@ -98,6 +98,8 @@
 	  "bring a forgotten snapshot back") \
 	_(GET, "/livez", ROLE_NONE, ROUTE_INLINE, "", http_livez, \
 	  "the agent answers") \
-	_(GET, "/readyz", ROLE_NONE, 0, "", http_readyz, \
+	_(GET, "/metrics", ROLE_READ, ROUTE_INLINE, "", http_metrics, \
+	  "figures for Prometheus") \
+	_(GET, "/readyz", ROLE_NONE, ROUTE_INLINE, "", http_readyz, \
 	  "the agent can read its repository and write its state")
 /* clang-format on */

@@ -13,7 +13,9 @@
 #include "agent/http/events.h"
 #include "agent/http/later.h"
 #include "agent/http/listen.h"
+#include "agent/http/metrics.h"
 #include "agent/http/pool.h"
+#include "agent/http/ready.h"
 #include "agent/http/request.h"
 #include "agent/http/server_internal.h"
 #include "agent/http/status.h"
@@ -227,6 +229,7 @@ ticker_main(void *arg)
 		connections_reap(http->connections, now);
 		connections_look_for_gone(http->connections);
 		status_cache_tick(http->status, now);
+		metrics_tick(http->metrics, now);
 		if (now - http->heartbeat_ms >= EVENT_HEARTBEAT_MS) {
 			http->heartbeat_ms = now;
 			each_event_stream(http, event_stream_heartbeat);
@@ -399,6 +402,8 @@ http_start(const struct http_services *services, struct http **ret, struct error
 	if (load_tls(config, &cert, &key, err) != 0 || pool_new(WORKERS, &http->pool, err) != 0)
 		goto out;
 	http->status = status_cache_new(http);
+	http->metrics = metrics_new(http);
+	http->ready = ready_new(http);
 	http->heartbeat_ms = time_monotonic_ms();
 	thread_rc = pthread_create(&http->ticker, NULL, ticker_main, http);
 	if (thread_rc != 0) {
@@ -547,6 +552,8 @@ http_stop(struct http *http, int64_t drain_ms)
 	}
 	status_cache_free(http->status);
 	pool_free(http->pool);
+	metrics_free(http->metrics);
+	ready_free(http->ready);
 	connections_free(http->connections);
 	pthread_cond_destroy(&http->tick);
 	pthread_cond_destroy(&http->changed);

@@ -20,7 +20,9 @@ struct MHD_Daemon;
 struct connections;
 struct event_stream;
 struct listener;
+struct metrics;
 struct pool;
+struct ready;
 struct request;
 struct status_cache;
 struct upload;
@@ -29,6 +31,8 @@ struct http {
 	struct http_services services;
 	struct connections *connections;
 	struct pool *pool;
+	struct metrics *metrics;
+	struct ready *ready;
 	struct status_cache *status;
 	struct listener *listeners;
 	size_t listener_count;

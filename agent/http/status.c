@@ -15,11 +15,14 @@
 /* Where snapshots lie in a storage: agent/repository/FORMAT.md.  Counting needs no key. */
 #define SNAPSHOTS_FOLDER "snapshots"
 
-/* Anybody may ask whether the agent is ready: it is looked at so often at most. */
-#define READY_MAX_AGE_MS 1000
-
 /* How old the free space may be when somebody looks at it. */
 #define STATUS_MAX_AGE_MS 5000
+
+/*
+ * The size is the sum over all packs, of which there may be hundred thousands: adding them up
+ * takes at most this part of the time, a fiftieth.
+ */
+#define SIZE_REST 50
 
 struct status_cache {
 	struct http *http;
@@ -30,13 +33,10 @@ struct status_cache {
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	bool known, asked, running, again;
-	int64_t looked_ms;
-	uint64_t snapshots, free_bytes, total_bytes;
+	bool size_known, changed; /* since the size was looked at */
+	int64_t looked_ms, sized_ms, sizing_ms;
+	uint64_t snapshots, size_bytes, free_bytes, total_bytes;
 	bool space_known;
-
-	pthread_mutex_t ready_lock; /* held while looking */
-	int64_t ready_ms;           /* when it was looked; 0: never */
-	const char *not_ready;      /* why; NULL: it is */
 };
 
 static int
@@ -47,6 +47,52 @@ count_object(void *arg, const char *name, uint64_t size, struct error *err)
 	(void)err;
 	(*(uint64_t *)arg)++;
 	return 0;
+}
+
+static int
+add_object(void *arg, const char *name, uint64_t size, struct error *err)
+{
+	(void)name;
+	(void)err;
+	*(uint64_t *)arg += size;
+	return 0;
+}
+
+/* Whether the size may be looked at again; with the lock held. */
+static bool
+size_is_due(const struct status_cache *cache, int64_t now_ms)
+{
+	return cache->changed && now_ms - cache->sized_ms >= SIZE_REST * cache->sizing_ms;
+}
+
+static void
+look_at_size(struct status_cache *cache)
+{
+	static const char *const folders[] = { "packs", "index", "snapshots" };
+	struct storage *storage = repository_storage(cache->http->services.repo);
+	int64_t began_ms = time_monotonic_ms();
+	struct error err = ERROR_INIT;
+	uint64_t size = 0;
+	bool due;
+	int rc = 0;
+
+	pthread_mutex_lock(&cache->lock);
+	due = size_is_due(cache, began_ms);
+	/* What changes from here on may be missed, and is looked at again. */
+	if (due)
+		cache->changed = false;
+	pthread_mutex_unlock(&cache->lock);
+	if (!due)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(folders) && rc == 0; i++)
+		rc = storage_list(storage, folders[i], add_object, &size, &err);
+	pthread_mutex_lock(&cache->lock);
+	cache->size_known = rc == 0;
+	cache->size_bytes = size;
+	cache->changed = cache->changed || rc != 0;
+	cache->sized_ms = time_monotonic_ms();
+	cache->sizing_ms = cache->sized_ms - began_ms + 1;
+	pthread_mutex_unlock(&cache->lock);
 }
 
 static void
@@ -78,6 +124,7 @@ refresh(void *arg)
 
 	do {
 		look(cache);
+		look_at_size(cache);
 		pthread_mutex_lock(&cache->lock);
 		again = cache->again;
 		cache->again = false;
@@ -108,10 +155,16 @@ want_refresh(struct status_cache *cache)
 static void
 run_event(void *arg, const char *event, uint64_t number, const json_t *data)
 {
+	struct status_cache *cache = arg;
+
 	(void)number;
 	(void)data;
-	if (strcmp(event, "ended") == 0)
-		want_refresh(arg);
+	if (strcmp(event, "ended") != 0)
+		return;
+	pthread_mutex_lock(&cache->lock);
+	cache->changed = true;
+	pthread_mutex_unlock(&cache->lock);
+	want_refresh(cache);
 }
 
 struct status_cache *
@@ -123,8 +176,8 @@ status_cache_new(struct http *http)
 	cache->http = http;
 	cache->started = time_now();
 	cache->started_ms = time_monotonic_ms();
+	cache->changed = true;
 	pthread_mutex_init(&cache->lock, NULL);
-	pthread_mutex_init(&cache->ready_lock, NULL);
 	pthread_cond_init(&cache->idle, NULL);
 	/* Without it the number is a few seconds old, that is all. */
 	if (runs_subscribe(http->services.runs, NULL, run_event, cache, &cache->subscription,
@@ -146,7 +199,6 @@ status_cache_free(struct status_cache *cache)
 		pthread_cond_wait(&cache->idle, &cache->lock);
 	pthread_mutex_unlock(&cache->lock);
 	pthread_cond_destroy(&cache->idle);
-	pthread_mutex_destroy(&cache->ready_lock);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);
 }
@@ -157,10 +209,30 @@ status_cache_tick(struct status_cache *cache, int64_t now_ms)
 	bool old;
 
 	pthread_mutex_lock(&cache->lock);
-	old = cache->asked && now_ms - cache->looked_ms > STATUS_MAX_AGE_MS;
+	old = (cache->asked && now_ms - cache->looked_ms > STATUS_MAX_AGE_MS) ||
+	    (size_is_due(cache, now_ms) && now_ms - cache->looked_ms > STATUS_MAX_AGE_MS / 5);
 	pthread_mutex_unlock(&cache->lock);
 	if (old)
 		want_refresh(cache);
+}
+
+void
+status_cache_figures(struct status_cache *cache, struct status_figures *ret)
+{
+	pthread_mutex_lock(&cache->lock);
+	cache->asked = true;
+	*ret = (struct status_figures){
+		.started_ms = (int64_t)cache->started.tv_sec * 1000 +
+		    cache->started.tv_nsec / 1000000,
+		.snapshots_known = cache->known,
+		.snapshots = cache->snapshots,
+		.size_known = cache->size_known,
+		.size_bytes = cache->size_bytes,
+		.space_known = cache->space_known,
+		.free_bytes = cache->free_bytes,
+		.total_bytes = cache->total_bytes,
+	};
+	pthread_mutex_unlock(&cache->lock);
 }
 
 static json_t *
@@ -200,54 +272,4 @@ http_status(struct request *request, struct response *response, struct error *er
 	    repository, "runs", "queued", (int)queued, "running", (int)running,
 	    "central_log", log_ship_status(services->ship)));
 	return 0;
-}
-
-int
-http_livez(struct request *request, struct response *response, struct error *err)
-{
-	(void)request;
-	(void)err;
-	response_text(response, 200, "text/plain", "ok\n");
-	return 0;
-}
-
-/* The reason why the agent could not do its work now; NULL if it can. */
-static const char *
-look_ready(struct http *http)
-{
-	struct error err = ERROR_INIT;
-	const char *what = NULL;
-	uint64_t snapshots = 0;
-
-	if (storage_list(repository_storage(http->services.repo), SNAPSHOTS_FOLDER, count_object,
-	    &snapshots, &err) != 0)
-		what = "the repository cannot be read";
-	else if (runs_healthy(http->services.runs, &err) != 0)
-		what = "the state database takes no writes";
-	/* Nobody has to identify himself to hear it: only our own log gets names of files. */
-	if (what != NULL)
-		server_complain(http, &err);
-	return what;
-}
-
-int
-http_readyz(struct request *request, struct response *response, struct error *err)
-{
-	struct status_cache *cache = request->http->status;
-	int64_t now = time_monotonic_ms();
-	const char *what;
-
-	pthread_mutex_lock(&cache->ready_lock);
-	if (cache->ready_ms == 0 || now - cache->ready_ms > READY_MAX_AGE_MS) {
-		cache->not_ready = look_ready(request->http);
-		cache->ready_ms = time_monotonic_ms();
-	}
-	what = cache->not_ready;
-	pthread_mutex_unlock(&cache->ready_lock);
-	if (what == NULL) {
-		response_text(response, 200, "text/plain", "ready\n");
-		return 0;
-	}
-	error_set(err, ERROR_UNAVAILABLE, "%s", what);
-	return error_hint(err, "the agent's own log says why");
 }
