@@ -181,7 +181,7 @@ print_machine() {
 # The programs that have a value in any of the rows.
 columns() {
 	local program row
-	for program in "${programs[@]}" mydumper dump find; do
+	for program in "${programs[@]}" mydumper dump load-data mariadb-import find; do
 		for row in "${rows[@]}"; do
 			if [[ -n ${samples[${row##*|}/$program]:-} ]]; then
 				echo "$program"
@@ -209,7 +209,8 @@ print_rows() {
 	local -a shown
 	readarray -t shown < <(columns)
 	printf '| what |'
-	printf ' %s |' "${shown[@]}" | sed 's/ tar / tar, zstd /; s/ find / find -printf /; s/ dump / mariadb-dump /'
+	printf ' %s |' "${shown[@]}" | sed 's/ tar / tar, zstd /; s/ find / find -printf /; s/ dump / mariadb-dump /
+		s/ load-data / LOAD DATA LOCAL /'
 	printf '\n| --- |'
 	printf -- ' --- |%.0s' "${shown[@]}"
 	printf '\n'
