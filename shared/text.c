@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "shared/buffer.h"
+#include "shared/calendar.h"
 #include "shared/mem.h"
 
-#define SECONDS_PER_DAY 86400
 #define NSEC_PER_SEC 1000000000
 
 /* 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z */
@@ -253,27 +253,6 @@ take_char(const char **p, const char *any_of)
 		return -1;
 	(*p)++;
 	return 0;
-}
-
-/* Days since 1970-01-01 in the Gregorian calendar; year 0..9999. */
-static int64_t
-days_from_date(int year, int month, int day)
-{
-	/* The year starts in March here, so that the leap day is its last. */
-	int64_t y = month <= 2 ? year - 1 : year;
-	int64_t m = month <= 2 ? month + 9 : month - 3;
-	int64_t leaps = (y >= 0 ? y / 4 - y / 100 + y / 400 : -1);
-
-	return 365 * y + leaps + (153 * m + 2) / 5 + day - 1 - 719468;
-}
-
-static int
-days_in_month(int year, int month)
-{
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return month == 2 && leap ? 29 : days[month - 1];
 }
 
 /* ".5" and so on: any number of digits, of which nine count. */
