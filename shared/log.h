@@ -1,9 +1,17 @@
 /*
- * The daemon's own log: one JSON object a line on standard error.
+ * The daemon's own log, one entry for each event.
+ *
+ * Where standard error is the systemd journal, an entry with fields of its own:
+ *
+ *   MESSAGE=run-ended: run=3fa9c2d1 kind=backup outcome=ok ...
+ *   PRIORITY=6, HOLDFAST_EVENT=run-ended, HOLDFAST_RUN=3fa9c2d1, HOLDFAST_KIND=backup, ...
+ *
+ * so that "journalctl HOLDFAST_JOB=home" finds all of a job.  Else one JSON object a line:
  *
  *   {"ts": "2026-11-21T23:05:00.123Z", "level": "info", "event": "started", ...}
  *
- * Only http, jobs and main report; everything below them returns its error.
+ * What belongs to a run or a job names it in "run" and "job".
+ * Only http, jobs, notices and main report; everything below them returns its error.
  */
 #ifndef HOLDFAST_SHARED_LOG_H
 #define HOLDFAST_SHARED_LOG_H
