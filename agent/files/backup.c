@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,23 +81,33 @@ resolve_sources(const struct backup_options *options, struct progress *progress,
 static struct snapshot *
 describe(const struct backup_options *options, char *const *sources, size_t source_count)
 {
-	const struct backup_origin origin = { .kind = "files", .host = options->host,
-		.job = options->job, .run = options->run, .tags = options->tags,
-		.tag_count = options->tag_count };
+	const struct backup_beside *beside = options->beside;
+	size_t count = source_count + (beside == NULL ? 0 : beside->source_count);
+	char **all = mem_calloc(count, sizeof(*all));
+	const struct backup_origin origin = { .kind = beside == NULL ? "files" : beside->kind,
+		.host = options->host, .job = options->job, .run = options->run,
+		.tags = options->tags, .tag_count = options->tag_count };
+	struct snapshot *snapshot;
 
-	return backup_describe(&origin, sources, source_count);
+	memcpy(all, sources, source_count * sizeof(*all));
+	for (size_t i = source_count; i < count; i++)
+		all[i] = beside->sources[i - source_count];
+	snapshot = backup_describe(&origin, all, count);
+	free(all);
+	return snapshot;
 }
 
+/* Added to what the one beside has put there. */
 static void
 take_counts(struct snapshot *snapshot, struct backup_counts *counts)
 {
-	snapshot->files = counts->files;
-	snapshot->directories = counts->directories;
-	snapshot->others = counts->others;
-	snapshot->bytes = counts->bytes;
-	snapshot->new_files = counts->new_files;
-	snapshot->changed_files = counts->changed_files;
-	snapshot->unmodified_files = counts->unmodified_files;
+	snapshot->files += counts->files;
+	snapshot->directories += counts->directories;
+	snapshot->others += counts->others;
+	snapshot->bytes += counts->bytes;
+	snapshot->new_files += counts->new_files;
+	snapshot->changed_files += counts->changed_files;
+	snapshot->unmodified_files += counts->unmodified_files;
 }
 
 /* The repository's own folder, if it is one on this machine, is never part of a backup. */
@@ -110,6 +121,77 @@ find_own_folder(struct backup *backup)
 	backup->has_skip = true;
 	backup->skip_device = st.st_dev;
 	backup->skip_inode = st.st_ino;
+}
+
+/* The one beside, in its thread. */
+struct beside_thread {
+	struct backup *backup;
+	pthread_t thread;
+	struct entry folder;
+	int rc;
+	struct error why;
+};
+
+static void *
+beside_main(void *arg)
+{
+	struct beside_thread *beside = arg;
+	struct backup *backup = beside->backup;
+	const struct backup_beside *what = backup->options->beside;
+
+	beside->rc = what->store(what->arg, backup->writer, &beside->folder, &beside->why);
+	/* The walk need not go on for a snapshot that there will not be. */
+	if (beside->rc != 0)
+		writer_fail(backup->writer, &beside->why);
+	return NULL;
+}
+
+/* The folder beside gets its entry, or is left out if there is no use for it. */
+static void
+finish_beside(struct backup *backup, struct entry *folder, bool keep)
+{
+	struct tree_slot *slot = backup->beside;
+
+	if (slot != NULL && keep) {
+		entry_done(&slot->entry);
+		slot->entry = *folder;
+		entry_init(folder);
+	}
+	entry_done(folder);
+	if (slot != NULL)
+		tree_slot_finish(slot, keep);
+}
+
+/* Walk, and store what is beside at the same time. */
+static int
+walk_with_beside(struct backup *backup, char *const *sources, size_t source_count,
+    const struct snapshot *parent, struct tree_roots *roots, struct error *err)
+{
+	const struct backup_beside *what = backup->writer == NULL ? NULL : backup->options->beside;
+	struct beside_thread beside = { .backup = backup, .why = ERROR_INIT };
+	int rc = 0;
+
+	entry_init(&beside.folder);
+	if (what != NULL && what->begin(what->arg, err) != 0)
+		return -1;
+	if (what != NULL) {
+		rc = pthread_create(&beside.thread, NULL, beside_main, &beside);
+		if (rc != 0)
+			return error_sys(err, ERROR_IO, rc, "could not start a thread");
+	}
+	rc = walk_sources(backup, sources, source_count, parent != NULL ? parent->roots : NULL,
+	    parent != NULL ? parent->root_count : 0, roots, err);
+	if (what == NULL)
+		return rc;
+	if (rc != 0)
+		writer_fail(backup->writer, err);
+	pthread_join(beside.thread, NULL);
+	if (rc == 0 && beside.rc != 0) {
+		*err = beside.why;
+		rc = -1;
+	}
+	finish_beside(backup, &beside.folder, rc == 0);
+	return rc;
 }
 
 /* Walk and store; on success everything the roots lead to is durable and indexed. */
@@ -128,8 +210,7 @@ store(struct backup *backup, char *const *sources, size_t source_count,
 	if (!options->dry_run && writer_begin(backup->repo, &how, &backup->writer, err) != 0)
 		return -1;
 	progress_phase(backup->progress, "backup");
-	rc = walk_sources(backup, sources, source_count, parent != NULL ? parent->roots : NULL,
-	    parent != NULL ? parent->root_count : 0, &roots, &why);
+	rc = walk_with_beside(backup, sources, source_count, parent, &roots, &why);
 	if (backup->writer != NULL) {
 		writer_drain(backup->writer);
 		progress_phase(backup->progress, "finish");
@@ -150,6 +231,8 @@ store(struct backup *backup, char *const *sources, size_t source_count,
 	snapshot->added_blobs = totals.added_blobs;
 	snapshot->added_bytes = totals.added_bytes;
 	snapshot->stored_bytes = totals.stored_bytes;
+	if (options->beside != NULL && !options->dry_run)
+		options->beside->stored(options->beside->arg, snapshot);
 	return 0;
 }
 

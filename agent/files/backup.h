@@ -17,6 +17,27 @@
 #include "shared/limiter.h"
 #include "shared/progress.h"
 
+struct writer;
+struct entry;
+
+/*
+ * What else belongs into the snapshot: a folder of its own at the root, made by other means while
+ * the folders are walked.  The calls come in this order; none comes after one that failed.
+ */
+struct backup_beside {
+	const char *kind;      /* of the snapshot, in place of "files" */
+	const char *name;      /* of the folder */
+	char *const *sources;  /* what the snapshot names besides the paths */
+	size_t source_count;
+	/* Right before the walk: now is the moment that the snapshot shows. */
+	int (*begin)(void *arg, struct error *err);
+	/* Store all.  In a thread of its own; folder: the entry, to be filled in. */
+	int (*store)(void *arg, struct writer *writer, struct entry *folder, struct error *err);
+	/* All is durable; the snapshot, not yet published, can take further figures. */
+	void (*stored)(void *arg, struct snapshot *snapshot);
+	void *arg;
+};
+
 struct backup_options {
 	const char *const *paths; /* absolute, existing directories or files; resolved before the walk */
 	size_t path_count;
@@ -35,11 +56,13 @@ struct backup_options {
 	const char *const *tags;
 	size_t tag_count;
 	const struct limit *read_limit, *file_limit; /* bytes read, files opened; or NULL */
+	const struct backup_beside *beside; /* or NULL; not asked in a dry run */
 };
 
 /*
  * Returns 0 with a snapshot (caller frees) once it is durable; NULL after a dry run.  Losses are
- * in progress and in the snapshot.  ERROR_NOT_FOUND if none of the paths exists.
+ * in progress and in the snapshot.  ERROR_NOT_FOUND if none of the paths exists; ERROR_CONFLICT if
+ * the root has a folder of the name of the one beside.
  */
 int files_backup(struct repository *repo, const struct backup_options *options,
     struct progress *progress, struct snapshot **ret, struct error *err);

@@ -39,6 +39,7 @@ struct backup {
 	dev_t skip_device;
 	ino_t skip_inode;
 	unsigned batch_dirs;    /* folders that one batch may keep open */
+	struct tree_slot *beside; /* of the folder beside, once the walk has passed its place */
 };
 
 /* An open folder, shared by the walk and the batches that read its files. */
@@ -96,7 +97,7 @@ int walk_sources(struct backup *backup, char *const *sources, size_t source_coun
 #define BACKUP_CLAIM_WAIT_S 600
 
 struct backup_origin {
-	const char *kind;      /* "files", "stream" */
+	const char *kind;      /* "files", "tables", "mixed", "stream" */
 	const char *host;      /* NULL: gethostname() */
 	const char *job, *run; /* or NULL */
 	const char *const *tags;

@@ -588,6 +588,32 @@ leave_folder(struct walk *walk)
 	dir_handle_release(child);
 }
 
+/*
+ * Make the entry of the folder beside once its place among the root's names is reached.
+ *   name  the next one in the root; NULL: there are no more
+ */
+static int
+place_beside(struct walk *walk, const char *name, size_t len, struct error *err)
+{
+	struct backup *backup = walk->backup;
+	const struct backup_beside *beside = backup->options->beside;
+	int order = 1;
+
+	if (beside == NULL || backup->writer == NULL || backup->beside != NULL)
+		return 0;
+	if (name != NULL)
+		order = compare_names(name, len, beside->name, strlen(beside->name));
+	if (order == 0) {
+		error_set(err, ERROR_CONFLICT, "'/%s' cannot be backed up together with tables, which "
+		    "have this name in a snapshot", beside->name);
+		return error_hint(err, "give the tables a job of their own");
+	}
+	if (order > 0)
+		backup->beside = tree_dir_add(top(walk)->tree, beside->name,
+		    strlen(beside->name));
+	return 0;
+}
+
 static int
 walk_all(struct walk *walk, struct error *err)
 {
@@ -597,6 +623,8 @@ walk_all(struct walk *walk, struct error *err)
 		size_t len;
 
 		if (frame->next == frame->names.count) {
+			if (walk->depth == 1 && place_beside(walk, NULL, 0, err) != 0)
+				return -1;
 			leave_folder(walk);
 			continue;
 		}
@@ -607,6 +635,8 @@ walk_all(struct walk *walk, struct error *err)
 			return -1;
 		}
 		name = names_get(&frame->names, frame->next++, &len);
+		if (walk->depth == 1 && place_beside(walk, name, len, err) != 0)
+			return -1;
 		set_path(walk, name, len);
 		if ((frame->next & 63) == 1)
 			progress_path(walk->backup->progress, walk->path.data, walk->path.len);

@@ -27,7 +27,7 @@ struct snapshot {
 	char id[SNAPSHOT_ID_TEXT_SIZE];
 	uint64_t sequence;  /* rises by one; orders snapshots whatever the clock said */
 	struct timespec time, finished;
-	char *host, *kind; /* kind: "files", "tables", "stream" */
+	char *host, *kind; /* kind: "files", "tables", "mixed", "stream" */
 	char *job, *run;   /* or NULL */
 	char *parent;      /* the snapshot it was compared with, or NULL */
 	char *program;     /* "holdfast 0.1.0" */

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/files/backup_internal.h"
-#include "agent/repository/claim.h"
 #include "agent/tables/backup_internal.h"
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -147,8 +145,8 @@ lock_tables(struct tables_backup *backup, struct error *err)
  * has no snapshots stay locked until they are read.  A single connection that reads nothing but
  * tables with snapshots needs no lock.
  */
-static int
-begin_view(struct tables_backup *backup, struct error *err)
+int
+tables_begin_view(struct tables_backup *backup, struct error *err)
 {
 	for (size_t i = 0; i < backup->work_count; i++)
 		if (is_base(backup->works[i].table) && !backup->works[i].table->transactional)
@@ -181,53 +179,55 @@ fill_entry(struct entry *entry, enum entry_kind kind, struct timespec now)
 	entry->ctime = now;
 }
 
-static struct tree_dir *
-add_folder(struct tables_backup *backup, struct tree_dir *dir, const char *name,
-    struct timespec now, struct tree_slot **ret)
+void
+tables_first_folder(const struct tables_backup_options *options, struct entry *ret)
 {
-	*ret = tree_dir_add(dir, name, strlen(name));
-	fill_entry(&(*ret)->entry, ENTRY_DIRECTORY, now);
-	return tree_dir_begin(backup->writer, *ret);
+	entry_init(ret);
+	ret->name_len = strcspn(options->folder, "/");
+	ret->name = mem_printf("%.*s", (int)ret->name_len, options->folder);
+	fill_entry(ret, ENTRY_DIRECTORY, time_now());
 }
 
-/* All folders, with an open slot for each table's file. */
-static void
-make_tree(struct tables_backup *backup)
+static struct tree_dir *
+add_folder(struct tables_backup *backup, struct tree_dir *dir, const char *name,
+    struct timespec now)
 {
+	struct tree_slot *slot = tree_dir_add(dir, name, strlen(name));
+
+	fill_entry(&slot->entry, ENTRY_DIRECTORY, now);
+	return tree_dir_begin(backup->writer, slot);
+}
+
+/* Everything in the first folder, with an open slot for each table's file; ends the folder. */
+static void
+make_tree(struct tables_backup *backup, struct tree_dir *first)
+{
+	const char *inside = strchr(backup->options->folder, '/');
+	struct tree_dir *all = first;
 	struct timespec now = time_now();
-	struct tree_dir *root = tree_dir_begin_root(backup->writer, &backup->roots);
-	struct tree_dir *outer = NULL, *all = root;
-	char *folder = mem_strdup(backup->options->folder), *inside = strchr(folder, '/');
-	struct tree_slot *slot;
 
 	/* "databases/NAME" */
-	if (inside != NULL) {
-		*inside++ = '\0';
-		all = outer = add_folder(backup, root, folder, now, &slot);
-	}
-	all = add_folder(backup, all, inside != NULL ? inside : folder, now, &slot);
-	free(folder);
+	if (inside != NULL)
+		all = add_folder(backup, first, inside + 1, now);
 	for (size_t i = 0; i < backup->work_count; i++) {
 		struct table_work *work = &backup->works[i];
-		struct tree_slot *table_slot, *backup_slot;
-		struct tree_dir *table, *inner;
 		char *name = mem_printf("%s.avro", work->component);
+		struct tree_dir *table, *inner;
 
-		table = add_folder(backup, all, work->component, now, &table_slot);
-		inner = add_folder(backup, table, "backup", now, &backup_slot);
+		table = add_folder(backup, all, work->component, now);
+		inner = add_folder(backup, table, "backup", now);
 		work->slot = tree_dir_add(inner, name, strlen(name));
 		fill_entry(&work->slot->entry, ENTRY_FILE, now);
 		tree_dir_end(inner);
 		tree_dir_end(table);
 		free(name);
 	}
-	tree_dir_end(all);
-	if (outer != NULL)
-		tree_dir_end(outer);
-	tree_dir_end(root);
+	if (inside != NULL)
+		tree_dir_end(all);
+	tree_dir_end(first);
 }
 
-/* ---- all of it */
+/* ---- reading all of them */
 
 static void *
 connection_main(void *arg)
@@ -313,74 +313,45 @@ settle(struct tables_backup *backup, struct error *err)
 	return 0;
 }
 
-static int
-store_all(struct tables_backup *backup, struct writer_totals *totals, struct error *err)
+int
+tables_store(struct tables_backup *backup, struct tree_dir *first, struct error *err)
 {
-	const struct tables_backup_options *options = backup->options;
-	struct writer_options how = { .threads = options->threads, .level = options->level,
-		.no_verify = options->no_verify, .progress = backup->progress };
-	struct error why = ERROR_INIT;
 	int rc;
 
-	if (writer_begin(backup->repo, &how, &backup->writer, err) != 0)
-		return -1;
-	make_tree(backup);
-	rc = run_connections(backup, &why);
+	make_tree(backup, first);
+	rc = run_connections(backup, err);
 	if (rc == 0)
-		rc = settle(backup, &why);
+		rc = settle(backup, err);
 	for (size_t i = 0; i < backup->work_count; i++)
 		tree_slot_finish(backup->works[i].slot,
 		    rc == 0 && backup->works[i].failure.code == ERROR_NONE);
-	writer_drain(backup->writer);
-	progress_phase(backup->progress, "finish");
-	if (rc != 0)
-		writer_fail(backup->writer, &why);
-	if (writer_finish(backup->writer, totals, err) != 0) {
-		backup->writer = NULL;
-		return -1;
-	}
-	backup->writer = NULL;
-	if (!backup->roots.complete)
-		return error_set(err, ERROR_INTERNAL, "a folder of the snapshot is unfinished");
-	return 0;
+	return rc;
 }
 
-/* The folder, or one for each table that was asked for. */
-static struct snapshot *
-describe(const struct tables_backup *backup)
+/* ---- what came of it */
+
+char **
+tables_sources(const struct tables_backup *backup, size_t *ret_count)
 {
 	const struct tables_backup_options *options = backup->options;
-	const struct backup_origin origin = { .kind = "tables", .host = options->host,
-		.job = options->job, .run = options->run, .tags = options->tags,
-		.tag_count = options->tag_count };
 	size_t count = options->table_count == 0 ? 1 : backup->work_count;
 	char **sources = mem_calloc(count, sizeof(*sources));
-	struct snapshot *snapshot;
 
 	for (size_t i = 0; i < count; i++)
 		sources[i] = options->table_count == 0 ? mem_printf("/%s", options->folder) :
 		    mem_printf("/%s/%s", options->folder, backup->works[i].component);
-	snapshot = backup_describe(&origin, sources, count);
-	for (size_t i = 0; i < count; i++)
-		free(sources[i]);
-	free(sources);
-	return snapshot;
+	*ret_count = count;
+	return sources;
 }
 
-static void
-take_figures(struct tables_backup *backup, struct snapshot *snapshot,
-    const struct writer_totals *totals, json_t **ret_tables)
+void
+tables_take_figures(const struct tables_backup *backup, struct snapshot *snapshot,
+    json_t **ret_tables)
 {
 	static const char *const kinds[] = { "table", "sequence", "view" };
 	json_t *tables = json_array();
 
-	snapshot->roots = backup->roots.parts;
-	snapshot->root_count = backup->roots.count;
-	backup->roots.parts = NULL;
-	snapshot->added_blobs = totals->added_blobs;
-	snapshot->added_bytes = totals->added_bytes;
-	snapshot->stored_bytes = totals->stored_bytes;
-	snapshot->directories = 1 + (strchr(backup->options->folder, '/') != NULL) +
+	snapshot->directories += 1 + (strchr(backup->options->folder, '/') != NULL) +
 	    2 * backup->work_count;
 	for (size_t i = 0; i < backup->work_count; i++) {
 		const struct table_work *work = &backup->works[i];
@@ -402,8 +373,8 @@ take_figures(struct tables_backup *backup, struct snapshot *snapshot,
 
 /* The exchange storage has them once the repository has; a file that cannot be published there is
  * a loss. */
-static void
-publish_files(struct tables_backup *backup)
+void
+tables_publish_files(struct tables_backup *backup)
 {
 	for (size_t i = 0; i < backup->work_count; i++) {
 		struct table_work *work = &backup->works[i];
@@ -416,49 +387,36 @@ publish_files(struct tables_backup *backup)
 	}
 }
 
-static int
-run_backup(struct tables_backup *backup, struct snapshot **ret, json_t **ret_tables,
-    struct error *err)
-{
-	struct writer_totals totals = { 0, 0, 0 };
-	struct snapshot *snapshot = NULL, *parent = NULL;
-	struct claim *claim = NULL;
-	int rc = -1;
+/* ---- begin and end */
 
-	if (claim_take(backup->repo, CLAIM_SHARED, "backup", backup->options->run,
-	    BACKUP_CLAIM_WAIT_S, backup->progress, &claim, err) != 0)
-		return -1;
-	snapshot = describe(backup);
-	if (backup_find_parent(backup->repo, snapshot, false, &parent, err) != 0)
-		goto out;
-	if (parent != NULL) {
-		snapshot->parent = mem_strdup(parent->id);
-		atomic_store(&backup->progress->bytes_total, parent->bytes);
+int
+tables_open(struct tables_backup *backup, struct error *err)
+{
+	const struct tables_backup_options *options = backup->options;
+	size_t wanted = options->connections;
+
+	pthread_mutex_init(&backup->lock, NULL);
+	backup->connections = mem_calloc(wanted, sizeof(*backup->connections));
+	while (backup->connection_count < wanted) {
+		struct table_connection *next = &backup->connections[backup->connection_count];
+
+		if (scan_open(options->server, &next->db, err) != 0)
+			return -1;
+		next->backup = backup;
+		backup->connection_count++;
+		if (backup->works != NULL)
+			continue;
+		/* The first one; more of them than tables would have nothing to do. */
+		if (read_definitions(backup, next->db, err) != 0)
+			return -1;
+		if (wanted > backup->work_count)
+			wanted = backup->work_count;
 	}
-	atomic_store(&backup->progress->files_total, backup->work_count);
-	progress_phase(backup->progress, "backup");
-	if (begin_view(backup, err) != 0 || store_all(backup, &totals, err) != 0)
-		goto out;
-	publish_files(backup);
-	take_figures(backup, snapshot, &totals, ret_tables);
-	backup_take_losses(snapshot, backup->progress);
-	if (backup_publish(backup->repo, claim, snapshot, err) != 0) {
-		json_decref(*ret_tables);
-		*ret_tables = NULL;
-		goto out;
-	}
-	*ret = snapshot;
-	snapshot = NULL;
-	rc = 0;
-out:
-	claim_release(claim);
-	snapshot_free(parent);
-	snapshot_free(snapshot);
-	return rc;
+	return 0;
 }
 
-static void
-backup_done(struct tables_backup *backup)
+void
+tables_close(struct tables_backup *backup)
 {
 	for (size_t i = 0; i < backup->work_count; i++) {
 		exchange_abandon(backup->works[i].file);
@@ -471,41 +429,5 @@ backup_done(struct tables_backup *backup)
 	free(backup->connections);
 	free(backup->works);
 	free(backup->order);
-	free(backup->roots.parts);
 	pthread_mutex_destroy(&backup->lock);
-}
-
-int
-tables_backup(struct repository *repo, const struct tables_backup_options *options,
-    struct progress *progress, struct snapshot **ret, json_t **ret_tables, struct error *err)
-{
-	struct tables_backup backup = { .options = options, .repo = repo, .progress = progress };
-	struct mariadb *db = NULL;
-	size_t wanted;
-	int rc = -1;
-
-	pthread_mutex_init(&backup.lock, NULL);
-	progress_phase(progress, "scan");
-	if (scan_open(backup.options->server, &db, err) != 0)
-		goto out;
-	backup.connections = mem_calloc(options->connections, sizeof(*backup.connections));
-	backup.connections[0].db = db;
-	backup.connections[0].backup = &backup;
-	backup.connection_count = 1;
-	if (read_definitions(&backup, db, err) != 0)
-		goto out;
-	wanted = options->connections < backup.work_count ? options->connections :
-	    backup.work_count;
-	while (backup.connection_count < wanted) {
-		struct table_connection *next = &backup.connections[backup.connection_count];
-
-		if (scan_open(backup.options->server, &next->db, err) != 0)
-			goto out;
-		next->backup = &backup;
-		backup.connection_count++;
-	}
-	rc = run_backup(&backup, ret, ret_tables, err);
-out:
-	backup_done(&backup);
-	return rc;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/files/backup.h"
 #include "agent/repository/repository.h"
 #include "agent/repository/snapshot.h"
 #include "shared/error.h"
@@ -22,6 +23,10 @@
 
 /* Below it lie the tables of a snapshot, and of the exchange storage; see FORMAT.md for others. */
 #define TABLES_FOLDER "database"
+
+/* Kinds of snapshots: of tables alone, and of folders with tables beside them. */
+#define TABLES_KIND "tables"
+#define TABLES_MIXED_KIND "mixed"
 
 struct tables_backup_options {
 	const struct mariadb_settings *server; /* with name: the database */
@@ -45,5 +50,20 @@ struct tables_backup_options {
  */
 int tables_backup(struct repository *repo, const struct tables_backup_options *options,
     struct progress *progress, struct snapshot **ret, json_t **ret_tables, struct error *err);
+
+/*
+ * Tables that go into a snapshot of folders, as one moment of both: options->beside of files_backup().
+ * tables_beside_open() connects and reads the definitions; progress and options must outlive it.
+ */
+struct tables_beside;
+int tables_beside_open(struct repository *repo, const struct tables_backup_options *options,
+    struct progress *progress, struct tables_beside **ret, struct error *err);
+const struct backup_beside *tables_beside_hooks(const struct tables_beside *beside);
+/* What tables_backup() gives as ret_tables, once the backup is done; NULL before.  The caller's. */
+json_t *tables_beside_take(struct tables_beside *beside);
+void tables_beside_close(struct tables_beside *beside);
+
+/* Whether a snapshot may hold tables, by its kind. */
+bool tables_snapshot_has(const struct snapshot *snapshot);
 
 #endif

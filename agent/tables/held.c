@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/tables/backup.h"
 #include "agent/tables/container.h"
 #include "agent/tables/exchange.h"
 #include "agent/tables/restore_internal.h"
@@ -61,7 +62,7 @@ held_after(const struct held *held, const char *id)
 static bool
 may_hold(const struct snapshot *snapshot, const char *all, const char *one)
 {
-	if (strcmp(snapshot->kind, "tables") != 0)
+	if (!tables_snapshot_has(snapshot))
 		return false;
 	for (size_t i = 0; i < snapshot->source_count; i++)
 		if (strcmp(snapshot->sources[i], all) == 0 ||

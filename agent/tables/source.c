@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/tables/backup.h"
 #include "agent/tables/exchange.h"
 #include "agent/tables/restore_internal.h"
 #include "shared/mem.h"
@@ -77,7 +78,7 @@ find_newest(struct repository *repo, const char *path, struct table_source *sour
 	if (snapshot_list(repo, &list, &count, NULL, NULL, err) != 0)
 		return -1;
 	for (size_t i = count; i-- > 0 && rc == 0;)
-		if (strcmp(list[i]->kind, "tables") == 0)
+		if (tables_snapshot_has(list[i]))
 			rc = find_in(repo, list[i], path, source, err);
 	for (size_t i = 0; i < count; i++)
 		snapshot_free(list[i]);
@@ -103,7 +104,8 @@ open_snapshot(struct repository *repo, const struct tables_restore_options *opti
 	if (rc == 0) {
 		error_set(err, ERROR_NOT_FOUND, "no backup of table '%.200s'%s", options->table,
 		    options->snapshot == NULL ? "" : " in this snapshot");
-		error_hint(err, "backups of tables are the snapshots of the kind \"tables\"");
+		error_hint(err, "backups of tables are the snapshots of the kinds \"" TABLES_KIND
+		    "\" and \"" TABLES_MIXED_KIND "\"");
 	}
 	return rc == 1 ? 0 : -1;
 }
