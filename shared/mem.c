@@ -1,10 +1,14 @@
 #include "shared/mem.h"
 
+#include <link.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void
 die_of_memory(void)
@@ -82,4 +86,32 @@ mem_free_secret(void *secret, size_t len)
 		return;
 	explicit_bzero(secret, len);
 	free(secret);
+}
+
+/* The segments of an object that are never written: nothing is lost with their pages. */
+static int
+drop_read_only(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)arg;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t start = (info->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+		uintptr_t end =
+		    (info->dlpi_addr + segment->p_vaddr + segment->p_memsz) & ~(page - 1);
+
+		/* Where the kernel will not, they stay: nothing depends on it. */
+		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) == 0 && end > start)
+			(void)!madvise((void *)start, end - start, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void
+mem_rest(void)
+{
+	malloc_trim(0);
+	dl_iterate_phdr(drop_read_only, NULL);
 }

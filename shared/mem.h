@@ -23,6 +23,13 @@ void *mem_try(size_t size, struct error *err);
 /* Wipe, then free; for keys and passphrases.  NULL is fine. */
 void mem_free_secret(void *secret, size_t len);
 
+/*
+ * For a program that comes to rest: give freed memory back, and the pages of program and libraries
+ * that only the work before has needed.  The latter are read-only and come back from the page cache
+ * when they are touched; most are from the start, as half of the libraries are only others' needs.
+ */
+void mem_rest(void);
+
 #define MEM_NEW(type) ((type *)mem_calloc(1, sizeof(type)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -20,6 +20,7 @@
 #include "agent/jobs/runs.h"
 #include "shared/log.h"
 #include "shared/mem.h"
+#include "shared/systemd.h"
 
 /* Requests that are being worked on get so long to be answered. */
 #define DRAIN_MS 5000
@@ -184,6 +185,7 @@ announce(const struct agent *agent)
 	fflush(stdout);
 	log_event(LOG_LEVEL_INFO, "started", json_pack("{s:i, s:s}", "pid", (int)getpid(),
 	    "version", PACKAGE_VERSION));
+	systemd_notify("READY=1");
 }
 
 /* The signals that end the agent. */
@@ -250,6 +252,7 @@ serve_main(struct session *session, struct error *err)
 	if (rc == 0) {
 		announce(&agent);
 		sigwait(&signals, &number);
+		systemd_notify("STOPPING=1");
 		log_event(LOG_LEVEL_INFO, "stopping", json_pack("{s:s}", "signal",
 		    strsignal(number)));
 		if (pthread_create(&watcher, NULL, watch_stop, NULL) == 0)

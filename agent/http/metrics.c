@@ -34,7 +34,7 @@ struct metrics {
 	bool making;
 };
 
-/* Each run that has ended. */
+/* Whatever a run does; those that have ended are counted. */
 static void
 run_event(void *arg, const char *event, uint64_t number, const json_t *data)
 {
@@ -46,6 +46,7 @@ run_event(void *arg, const char *event, uint64_t number, const json_t *data)
 	int outcome;
 
 	(void)number;
+	metrics->http->busy_ms = time_monotonic_ms();
 	if (strcmp(event, "ended") != 0 || kind_word == NULL || outcome_word == NULL)
 		return;
 	outcome = metrics_outcome_of(outcome_word);

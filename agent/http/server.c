@@ -34,6 +34,11 @@
 /* What ends only when the agent stops still has to get to its client. */
 #define LAST_WORDS_MS 1000
 
+/* Without a run for so long, the agent is at rest, and again after so long: requests need memory,
+ * too. */
+#define REST_MS 2000
+#define REST_AGAIN_MS 60000
+
 /* Descriptors that are not connections: databases, packs being read, sources being walked. */
 #define OTHER_DESCRIPTORS 2048
 
@@ -208,6 +213,19 @@ each_event_stream(struct http *http, void (*fn)(struct event_stream *stream))
 	pthread_mutex_unlock(&http->lock);
 }
 
+/* What only a run, or the start, has needed is given back. */
+static void
+rest_if_idle(struct http *http, int64_t now_ms)
+{
+	int64_t busy_ms = http->busy_ms;
+
+	if (now_ms - busy_ms < REST_MS ||
+	    (http->rested_ms > busy_ms && now_ms - http->rested_ms < REST_AGAIN_MS))
+		return;
+	mem_rest();
+	http->rested_ms = now_ms;
+}
+
 static void *
 ticker_main(void *arg)
 {
@@ -230,6 +248,7 @@ ticker_main(void *arg)
 		connections_look_for_gone(http->connections);
 		status_cache_tick(http->status, now);
 		metrics_tick(http->metrics, now);
+		rest_if_idle(http, now);
 		if (now - http->heartbeat_ms >= EVENT_HEARTBEAT_MS) {
 			http->heartbeat_ms = now;
 			each_event_stream(http, event_stream_heartbeat);
@@ -404,7 +423,7 @@ http_start(const struct http_services *services, struct http **ret, struct error
 	http->status = status_cache_new(http);
 	http->metrics = metrics_new(http);
 	http->ready = ready_new(http);
-	http->heartbeat_ms = time_monotonic_ms();
+	http->heartbeat_ms = http->busy_ms = time_monotonic_ms();
 	thread_rc = pthread_create(&http->ticker, NULL, ticker_main, http);
 	if (thread_rc != 0) {
 		error_sys(err, ERROR_IO, thread_rc, "could not start a thread");

@@ -61,6 +61,8 @@ struct http {
 	pthread_t ticker;
 	bool ticking, end_ticker;
 	int64_t heartbeat_ms; /* when followers of events last got one; then the ticker's own */
+	_Atomic int64_t busy_ms; /* when a run last did something (agent/http/metrics.c) */
+	int64_t rested_ms;       /* when memory was given back; the ticker's own */
 	pthread_cond_t tick;
 };
 
