@@ -57,6 +57,11 @@ struct config_job {
 	size_t path_count;
 	char **exclude;
 	size_t exclude_count;
+	char *schedule, *timezone; /* as written, or NULL */
+	struct schedule *timetable; /* of both; NULL: no schedule */
+	int64_t jitter_s, expect_s; /* 0: none */
+	int64_t retry, retry_wait_s;
+	int64_t jump;           /* per cent; 0: none */
 	struct config_keep keep;
 	char **sources;         /* as those of struct config */
 };
@@ -105,6 +110,7 @@ struct config {
 	/* [job NAME] */
 	struct config_job **jobs; /* in the order of the files */
 	size_t job_count, job_cap;
+	json_t *job_numbers;    /* by name, while the files are read; NULL: no jobs */
 	/* [limits] */
 	uint64_t limit_upload, limit_download, limit_read; /* bytes a second; 0: none */
 	uint64_t limit_files;   /* files a second; 0: none */

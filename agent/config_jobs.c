@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/jobs/schedule.h"
 #include "agent/settings_internal.h"
 #include "shared/mem.h"
 
@@ -33,7 +34,7 @@ int
 config_job_begin(struct config *config, const char *name, const char *where,
     struct config_job **ret, struct error *err)
 {
-	const struct config_job *there = config_job_find(config, name);
+	const json_t *there = json_object_get(config->job_numbers, name);
 	struct config_job *job;
 
 	if (*name == '\0') {
@@ -47,7 +48,7 @@ config_job_begin(struct config *config, const char *name, const char *where,
 	}
 	if (there != NULL) {
 		error_set(err, ERROR_CONFIG, "%s: there is a job '%s' already, at %s", where, name,
-		    there->where);
+		    config->jobs[json_integer_value(there)]->where);
 		return error_hint(err, "give one of them another name, or put both into one section");
 	}
 	job = MEM_NEW(struct config_job);
@@ -55,6 +56,10 @@ config_job_begin(struct config *config, const char *name, const char *where,
 	job->where = mem_strdup(where);
 	job->sources = mem_calloc(job_settings_count, sizeof(*job->sources));
 	MEM_GROW(config->jobs, config->job_count, config->job_cap);
+	if (config->job_numbers == NULL)
+		config->job_numbers = json_object();
+	json_object_set_new(config->job_numbers, job->name,
+	    json_integer((json_int_t)config->job_count));
 	config->jobs[config->job_count++] = job;
 	for (size_t i = 0; i < job_settings_count; i++) {
 		job->sources[i] = mem_strdup("default");
@@ -76,11 +81,13 @@ config_jobs_free(struct config *config)
 			setting_done(job, &job_settings[s]);
 			free(job->sources[s]);
 		}
+		schedule_free(job->timetable);
 		free(job->sources);
 		free(job->where);
 		free(job->name);
 		free(job);
 	}
+	json_decref(config->job_numbers);
 	free(config->jobs);
 }
 
@@ -128,11 +135,17 @@ has_dots(const char *path)
 	return false;
 }
 
+static const char *
+source_of(const struct config_job *job, const char *key)
+{
+	return job->sources[setting_find("job", key) - job_settings];
+}
+
 static int
 check_path(const struct config *config, const struct config_job *job, const char *path,
     struct error *err)
 {
-	const char *source = job->sources[setting_find("job", "path") - job_settings];
+	const char *source = source_of(job, "path");
 	char *real;
 	bool listed;
 
@@ -154,22 +167,54 @@ check_path(const struct config *config, const struct config_job *job, const char
 	return error_hint(err, "the setting 'allow' in section [agent] lists them");
 }
 
+static int
+check_schedule(struct config_job *job, struct zones *zones, struct error *err)
+{
+	static const char *const needy[] = { "timezone", "jitter" };
+	struct zone *zone = NULL;
+
+	if (job->schedule != NULL) {
+		if (zones_get(zones, job->timezone, &zone, err) == 0 &&
+		    schedule_parse_in(job->schedule, zone, &job->timetable, err) == 0)
+			return 0;
+		err->code = ERROR_CONFIG;
+		return error_prefix(err, "%s: job '%s': ", source_of(job, "schedule"), job->name);
+	}
+	/* Without a schedule they would say nothing, and somebody meant something by them. */
+	for (size_t i = 0; i < ARRAY_LEN(needy); i++) {
+		if (strcmp(source_of(job, needy[i]), "default") == 0)
+			continue;
+		error_set(err, ERROR_CONFIG, "%s: job '%s' has a '%s' and no schedule",
+		    source_of(job, needy[i]), job->name, needy[i]);
+		return error_hint(err, "write when it starts, as in schedule = 30 2 * * *");
+	}
+	return 0;
+}
+
+static int
+check_job(const struct config *config, struct config_job *job, struct zones *zones,
+    struct error *err)
+{
+	if (job->path_count == 0) {
+		error_set(err, ERROR_CONFIG, "%s: job '%s' has no path", job->where, job->name);
+		return error_hint(err, "write what it backs up, as in path = /home, /etc");
+	}
+	for (size_t p = 0; p < job->path_count; p++)
+		if (check_path(config, job, job->path[p], err) != 0)
+			return -1;
+	return check_schedule(job, zones, err);
+}
+
 int
 config_check_jobs(const struct config *config, struct error *err)
 {
-	for (size_t i = 0; i < config->job_count; i++) {
-		const struct config_job *job = config->jobs[i];
+	struct zones *zones = zones_new();
+	int rc = 0;
 
-		if (job->path_count == 0) {
-			error_set(err, ERROR_CONFIG, "%s: job '%s' has no path", job->where,
-			    job->name);
-			return error_hint(err, "write what it backs up, as in path = /home, /etc");
-		}
-		for (size_t p = 0; p < job->path_count; p++)
-			if (check_path(config, job, job->path[p], err) != 0)
-				return -1;
-	}
-	return 0;
+	for (size_t i = 0; i < config->job_count && rc == 0; i++)
+		rc = check_job(config, config->jobs[i], zones, err);
+	zones_free(zones);
+	return rc;
 }
 
 void

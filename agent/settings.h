@@ -186,6 +186,24 @@
 	    "absolute folders that this job backs up, into one snapshot") \
 	_("job", "exclude", LIST, exclude, "", 1, SETTING_TEXT_MAX, "", \
 	    "patterns left out of it, besides those of every backup") \
+	_("job", "schedule", TEXT, schedule, "", 1, 255, "", \
+	    "when it starts: the five fields of cron, or @hourly, @daily, @weekly, @monthly, " \
+	    "@yearly; default: only when it is asked for") \
+	_("job", "timezone", TEXT, timezone, "", 1, 255, "", \
+	    "whose clock its schedule goes by, as Europe/Berlin or UTC; default: the machine's") \
+	_("job", "jitter", DURATION, jitter_s, "0", 0, 86400, "", \
+	    "each start is up to so much later, always by as much for one job of one agent: " \
+	    "spreads a fleet") \
+	_("job", "expect", DURATION, expect_s, "0", 0, INT64_C(10) * 366 * 86400, "", \
+	    "the job is overdue if no run succeeded for so long; 0: never") \
+	_("job", "retry", INTEGER, retry, "0", 0, 100, "", \
+	    "how often a run that failed, or was cut off, is tried again") \
+	_("job", "retry_wait", DURATION, retry_wait_s, "5m", 1, 7 * 86400, "", \
+	    "how long after its end") \
+	_("job", "jump", INTEGER, jump, "50", 0, 99, "", \
+	    "a backup whose files, bytes or share of changed files are off the job's usual by " \
+	    "more than so many per cent warns, and nothing of the job is forgotten until that is " \
+	    "acknowledged; 0: never") \
 	_("job", "keep_last", INTEGER, keep.last, "0", 0, KEEP_MAX, "", \
 	    "how many of its snapshots prune keeps, the newest ones; a job that has one keep_ " \
 	    "has no other rules, and all 0 keeps every one; without any, those of [keep] hold") \

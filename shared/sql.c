@@ -219,6 +219,23 @@ fail:
 }
 
 int
+sql_open_reading(const char *path, sqlite3 **ret, struct error *err)
+{
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) !=
+	    SQLITE_OK) {
+		sql_error(db, "open", err);
+		sql_close(db);
+		return -1;
+	}
+	sqlite3_extended_result_codes(db, 1);
+	sqlite3_busy_timeout(db, 5000);
+	*ret = db;
+	return 0;
+}
+
+int
 sql_set_aside(const char *path, char **ret_aside, struct error *err)
 {
 	static const char *const suffixes[] = { "-wal", "-shm", "" };

@@ -25,6 +25,11 @@
  */
 int sql_open(const char *path, const char *const *steps, size_t step_count, sqlite3 **ret,
     char **ret_aside, struct error *err);
+/*
+ * Read a file whose owner may have it open.  Such a connection neither writes nor makes a
+ * checkpoint, so it does no harm; keep it short.
+ */
+int sql_open_reading(const char *path, sqlite3 **ret, struct error *err);
 void sql_close(sqlite3 *db);
 
 /* Whether an error of this file means that it is damaged. */

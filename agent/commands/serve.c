@@ -17,6 +17,7 @@
 #include "agent/commands/state_folder.h"
 #include "agent/http/server.h"
 #include "agent/http/tokens.h"
+#include "agent/jobs/jobs.h"
 #include "agent/jobs/runs.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -34,6 +35,7 @@ struct agent {
 	struct log_ship *ship;
 	struct tokens *tokens;
 	struct runs *runs;
+	struct jobs *jobs;
 	struct http *http;
 };
 
@@ -170,11 +172,16 @@ start(struct session *session, struct agent *agent, struct error *err)
 	    open_repository(session, agent, err) != 0 || open_log(session, agent, err) != 0 ||
 	    log_ship_start(config, agent->log, tell_shipping, &agent->ship, err) != 0 ||
 	    open_tokens(session, agent, err) != 0 ||
-	    runs_open(config, session->repo, agent->log, &agent->runs, err) != 0)
+	    runs_open(config, session->repo, agent->log, &agent->runs, err) != 0 ||
+	    jobs_open(config, agent->runs, &agent->jobs, err) != 0)
 		return -1;
 	services = (struct http_services){ .config = config, .repo = session->repo,
-		.log = agent->log, .ship = agent->ship, .runs = agent->runs, .tokens = agent->tokens };
-	return http_start(&services, &agent->http, err);
+		.log = agent->log, .ship = agent->ship, .runs = agent->runs, .jobs = agent->jobs,
+		.tokens = agent->tokens };
+	if (http_start(&services, &agent->http, err) != 0)
+		return -1;
+	/* From here on runs begin by themselves. */
+	return jobs_start(agent->jobs, err);
 }
 
 static void
@@ -225,7 +232,9 @@ static void
 stop(struct session *session, struct agent *agent)
 {
 	http_stop(agent->http, DRAIN_MS);
+	jobs_stop(agent->jobs);
 	runs_close(agent->runs);
+	jobs_close(agent->jobs);
 	tokens_close(agent->tokens);
 	log_ship_stop(agent->ship);
 	actionlog_close(agent->log);

@@ -16,6 +16,7 @@
 #include "agent/actionlog/ship.h"
 #include "agent/config.h"
 #include "agent/http/tokens.h"
+#include "agent/jobs/jobs.h"
 #include "agent/jobs/runs.h"
 #include "agent/repository/repository.h"
 #include "shared/error.h"
@@ -28,6 +29,7 @@ struct http_services {
 	struct actionlog *log;
 	struct log_ship *ship; /* NULL: no central log */
 	struct runs *runs;
+	struct jobs *jobs;
 	struct tokens *tokens;
 };
 

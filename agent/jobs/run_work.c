@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agent/jobs/runs_internal.h"
+#include "agent/repository/snapshot.h"
 #include "shared/buffer.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -64,6 +65,51 @@ number_of(const json_t *run, const char *name)
 	return (uint64_t)json_integer_value(json_object_get(run, name));
 }
 
+/* "jump: 12 files, usually 3000"; NULL if there is none. */
+static char *
+jumps_text(const json_t *run)
+{
+	const json_t *jumps = json_object_get(json_object_get(run, "result"), "jumps"), *jump;
+	struct buffer text = BUFFER_INIT;
+	size_t i;
+
+	if (json_array_size(jumps) == 0)
+		return NULL;
+	json_array_foreach(jumps, i, jump)
+		buffer_printf(&text, "%s %lld %s, usually %lld", i == 0 ? "jump:" : ";",
+		    (long long)json_integer_value(json_object_get(jump, "value")),
+		    text_of(jump, "figure"),
+		    (long long)json_integer_value(json_object_get(jump, "usual")));
+	return buffer_take(&text);
+}
+
+/* What went wrong, though it succeeded; NULL if nothing did. */
+static char *
+warnings_text(const json_t *run)
+{
+	char *losses = losses_text(run), *jumps = jumps_text(run), *both;
+
+	if (losses == NULL || jumps == NULL)
+		return losses != NULL ? losses : jumps;
+	both = mem_printf("%s; %s", jumps, losses);
+	free(jumps);
+	free(losses);
+	return both;
+}
+
+/* The action's name.  A start that was left out is no backup, and must not count as one. */
+static const char *
+action_of(const json_t *run, enum run_kind *ret_kind)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (run_kind_parse(text_of(run, "kind"), ret_kind, &ignored) != 0)
+		return "Run"; /* of a newer version */
+	if (strcmp(text_of(run, "state"), RUN_SKIPPED_WORD) == 0)
+		return "BackupSkipped";
+	return run_kind_action(*ret_kind, json_object_get(run, "arguments"));
+}
+
 /* The log's row of a run as runs_store_unlogged() or its end gives it. */
 static int
 write_row(struct runs *runs, const json_t *run, struct error *err)
@@ -71,7 +117,7 @@ write_row(struct runs *runs, const json_t *run, struct error *err)
 	const char *outcome = text_of(run, "state"), *began = text_of(run, "started");
 	const json_t *failure = json_object_get(run, "error");
 	struct error ignored = ERROR_INIT;
-	char *losses = losses_text(run), *parameter = NULL;
+	char *warnings = warnings_text(run), *parameter = NULL;
 	enum run_kind kind = RUN_BACKUP;
 	struct action action = { .command = text_of(run, "command"),
 		.run = text_of(run, "id"),
@@ -85,36 +131,47 @@ write_row(struct runs *runs, const json_t *run, struct error *err)
 		.stored_bytes = number_of(run, "stored_bytes") };
 	int rc;
 
-	if (run_kind_parse(text_of(run, "kind"), &kind, &ignored) == 0)
-		action.action = run_kind_action(kind, json_object_get(run, "arguments"));
-	else
-		action.action = "Run"; /* of a newer version */
+	action.action = action_of(run, &kind);
 	action.failed = strcmp(outcome, "ok") != 0 && strcmp(outcome, "warn") != 0;
 	action.parameter = parameter = run_kind_parameter(kind, json_object_get(run, "arguments"));
-	action.message = json_is_object(failure) ? text_of(failure, "message") : losses;
+	action.message = json_is_object(failure) ? text_of(failure, "message") : warnings;
 	if (began == NULL)
 		began = text_of(run, "queued");
 	if (began != NULL && time_parse(began, false, &action.date, &ignored) != 0)
 		action.date = (struct timespec){ 0, 0 };
 	rc = actionlog_write(runs->log, &action, NULL, err);
 	free(parameter);
-	free(losses);
+	free(warnings);
 	return rc;
+}
+
+/* Of one that the last process executed, by the clock on the wall. */
+static int64_t
+duration_of(const struct run *run)
+{
+	int64_t ms = 0;
+
+	if (run->started_ms != 0)
+		return time_monotonic_ms() - run->started_ms;
+	if (run->result.snapshot[0] != '\0')
+		ms = (int64_t)(run->finished.tv_sec - run->started.tv_sec) * 1000;
+	return ms > 0 ? ms : 0;
 }
 
 /* What the run came to, as JSON and for the store; caller holds lock. */
 static void
 set_end(struct run *run)
 {
-	struct timespec now = time_now();
 	json_t *json;
 
-	time_format(now, 3, run->finished_text);
+	if (run->finished.tv_sec == 0)
+		run->finished = time_now();
+	time_format(run->finished, 3, run->finished_text);
 	json = run_json(run, false);
 	run->end = (struct run_end){
 		.outcome = run->outcome,
 		.finished = run->finished_text,
-		.duration_ms = run->started_ms == 0 ? 0 : time_monotonic_ms() - run->started_ms,
+		.duration_ms = duration_of(run),
 		.snapshot = run->result.snapshot[0] == '\0' ? NULL : run->result.snapshot,
 		.loss_total = number_of(json, "loss_total"),
 		.note_total = number_of(json, "note_total"),
@@ -143,6 +200,19 @@ set_end(struct run *run)
 	run->final = json;
 }
 
+json_t *
+run_end_json(const struct run *run)
+{
+	json_t *document = json_copy(run->final);
+
+	json_object_set_new(document, "duration_ms", json_integer(run->end.duration_ms));
+	json_object_set_new(document, "files", json_integer((json_int_t)run->end.files));
+	json_object_set_new(document, "bytes", json_integer((json_int_t)run->end.bytes));
+	json_object_set_new(document, "stored_bytes",
+	    json_integer((json_int_t)run->end.stored_bytes));
+	return document;
+}
+
 /* Databases of a run that is ending or ended; the caller alone may do this to it. */
 static int
 save(struct runs *runs, struct run *run, struct error *err)
@@ -157,12 +227,7 @@ save(struct runs *runs, struct run *run, struct error *err)
 		run->saved = true;
 	}
 	if (!run->logged) {
-		row = json_copy(run->final);
-		json_object_set_new(row, "duration_ms", json_integer(run->end.duration_ms));
-		json_object_set_new(row, "files", json_integer((json_int_t)run->end.files));
-		json_object_set_new(row, "bytes", json_integer((json_int_t)run->end.bytes));
-		json_object_set_new(row, "stored_bytes",
-		    json_integer((json_int_t)run->end.stored_bytes));
+		row = run_end_json(run);
 		rc = write_row(runs, row, err);
 		json_decref(row);
 		if (rc != 0)
@@ -240,6 +305,8 @@ run_finish(struct runs *runs, struct run *run, const char *outcome, const struct
 
 	done = save(runs, run, &trouble) == 0;
 	report_end(run, &trouble);
+	/* Who hears that it ended finds its job up to date. */
+	runs_tell_job_ended(runs, run);
 
 	pthread_mutex_lock(&runs->lock);
 	runs_tell_progress(runs, run, false);
@@ -285,6 +352,7 @@ runs_save_ended(struct runs *runs)
 		if (run == NULL || save(runs, run, &err) != 0)
 			return;
 		log_event(LOG_LEVEL_INFO, "run-saved", json_pack("{s:s}", "run", run->id));
+		runs_tell_job_ended(runs, run);
 		pthread_mutex_lock(&runs->lock);
 		deactivate(runs, run);
 		pthread_mutex_unlock(&runs->lock);
@@ -300,22 +368,25 @@ execute(struct runs *runs, struct run *run)
 		.input = run->input.release == NULL ? NULL : &run->input.input };
 	struct error err = ERROR_INIT;
 	const char *outcome;
-	bool losses;
+	bool warned;
 
 	/* If this is not recorded and we crash, the run is queued again instead of aborted. */
 	if (runs_store_state(runs->store, run->id, "running", run->started_text, &err) != 0)
 		log_error("run-not-saved", &err, json_pack("{s:s}", "run", run->id));
 	log_event(LOG_LEVEL_INFO, "run-started", json_pack("{s:s, s:s, s:O}", "run", run->id,
 	    "kind", run_kind_word(run->kind), "arguments", run->arguments));
+	runs_tell_job_started(runs, run);
 	error_clear(&err);
 	if (progress_check(&run->progress, &err) == 0 &&
 	    run_kind_execute(
 		run->kind, &context, run->arguments, &run->progress, &run->result, &err) == 0) {
 		error_clear(&err);
 		pthread_mutex_lock(&run->progress.lock);
-		losses = run->progress.losses.total > 0;
+		warned = run->progress.losses.total > 0;
 		pthread_mutex_unlock(&run->progress.lock);
-		outcome = losses ? "warn" : "ok";
+		run_find_jumps(runs, run);
+		warned |= json_object_get(run->result.json, "jumps") != NULL;
+		outcome = warned ? "warn" : "ok";
 	} else if (err.code == ERROR_CANCELLED) {
 		outcome = "cancelled";
 		pthread_mutex_lock(&runs->lock);
@@ -404,12 +475,67 @@ runs_stop_threads(struct runs *runs)
 	runs->ticker_runs = false;
 }
 
+/* The snapshots that there are, looked for once somebody needs them. */
+struct finished {
+	struct snapshot **list;
+	size_t count;
+	bool looked;
+};
+
+static const struct snapshot *
+snapshot_of_run(struct runs *runs, struct finished *finished, const char *id)
+{
+	struct error err = ERROR_INIT;
+
+	if (!finished->looked && snapshot_list(runs->repo, &finished->list, &finished->count,
+	    NULL, NULL, &err) != 0)
+		log_error("snapshots-not-read", &err, json_pack("{s:s}", "run", id));
+	finished->looked = true;
+	for (size_t i = finished->count; i-- > 0;)
+		if (finished->list[i]->run != NULL && strcmp(finished->list[i]->run, id) == 0)
+			return finished->list[i];
+	return NULL;
+}
+
+/* The path is printable there, and becomes so here once more. */
+static void
+add_loss(struct progress *progress, const struct snapshot_loss *loss)
+{
+	struct error ignored = ERROR_INIT;
+	char *path = NULL;
+	size_t len;
+
+	if (text_unprintable(loss->path, &ignored, &path, &len) == 0)
+		progress_loss(progress, path, len, "%s", loss->reason);
+	else
+		progress_loss(progress, loss->path, strlen(loss->path), "%s", loss->reason);
+	free(path);
+}
+
+/* The run was done when the agent ended, but for saying so: its snapshot is there. */
+static void
+end_with_snapshot(struct runs *runs, struct run *run, const struct snapshot *snapshot)
+{
+	static const char note[] = "the agent ended before this was recorded; the snapshot tells it";
+	struct error none = ERROR_INIT;
+
+	run_result_of_snapshot(snapshot, &run->result);
+	run->finished = snapshot->finished;
+	for (size_t i = 0; i < snapshot->loss_count; i++)
+		add_loss(&run->progress, &snapshot->losses[i]);
+	progress_note(&run->progress, "", 0, "%s", note);
+	run_find_jumps(runs, run);
+	run_finish(runs, run, snapshot->warn || json_object_get(run->result.json, "jumps") != NULL
+	    ? "warn" : "ok", &none);
+}
+
 /* One run that the last process left behind. */
 static int
-recover_one(struct runs *runs, json_t *row, struct error *err)
+recover_one(struct runs *runs, json_t *row, struct finished *finished, struct error *err)
 {
 	const char *state = text_of(row, "state"), *id = text_of(row, "id");
 	struct error why = ERROR_INIT, ignored = ERROR_INIT;
+	const struct snapshot *snapshot;
 	enum run_kind kind = RUN_BACKUP;
 	struct run *run;
 
@@ -438,6 +564,13 @@ recover_one(struct runs *runs, json_t *row, struct error *err)
 		time_parse(text_of(row, "started"), false, &run->started, &ignored);
 		time_format(run->started, 3, run->started_text);
 	}
+	/* A backup of tables has more to do behind its snapshot, and starts anew. */
+	snapshot = kind == RUN_BACKUP || kind == RUN_IMPORT ? snapshot_of_run(runs, finished, id)
+	    : NULL;
+	if (snapshot != NULL) {
+		end_with_snapshot(runs, run, snapshot);
+		return 0;
+	}
 	error_set(&why, ERROR_UNAVAILABLE, "the agent ended while the run was going");
 	error_hint(&why, "start it again: what was stored already is not stored twice");
 	run_finish(runs, run, "aborted", &why);
@@ -447,6 +580,7 @@ recover_one(struct runs *runs, json_t *row, struct error *err)
 int
 runs_recover(struct runs *runs, struct error *err)
 {
+	struct finished finished = { .list = NULL };
 	json_t *rows = NULL, *row;
 	size_t i;
 
@@ -457,10 +591,13 @@ runs_recover(struct runs *runs, struct error *err)
 
 		/* One that cannot be logged now (a full disk) must not keep the agent from coming
 		 * up: it is tried again at the next start. */
-		if (recover_one(runs, row, &why) != 0)
+		if (recover_one(runs, row, &finished, &why) != 0)
 			log_error("run-not-saved", &why, json_pack("{s:O}", "run",
 			    json_object_get(row, "id")));
 	}
+	for (size_t s = 0; s < finished.count; s++)
+		snapshot_free(finished.list[s]);
+	free(finished.list);
 	json_decref(rows);
 	return 0;
 }

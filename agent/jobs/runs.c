@@ -292,7 +292,7 @@ static int
 check_state_word(const char *state, struct error *err)
 {
 	static const char *const words[] = { "queued", "running", "paused", "ok", "warn", "failed",
-		"cancelled", "aborted" };
+		"cancelled", "aborted", RUN_SKIPPED_WORD };
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (strcmp(words[i], state) == 0)
@@ -300,7 +300,7 @@ check_state_word(const char *state, struct error *err)
 	error_set(err, ERROR_BAD_REQUEST, "'%.40s' is no state of a run", state);
 	return error_hint(err,
 	    "the states are queued, running, paused, ok, warn, failed, cancelled, "
-	    "aborted");
+	    "aborted, skipped");
 }
 
 /* A run as the store has it, or as it is by now; caller holds lock. */

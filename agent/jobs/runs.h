@@ -31,7 +31,7 @@ const char *run_kind_word(enum run_kind kind);
 int run_kind_parse(const char *word, enum run_kind *ret, struct error *err);
 
 /* A run's state is queued, running or paused, then one of the outcomes ok, warn, failed,
- * cancelled, aborted. */
+ * cancelled, aborted, skipped (it was due, and did not begin). */
 
 /* What an import, or a load of rows, reads.  release() is called once nobody will read any more,
  * from any thread. */
@@ -94,6 +94,42 @@ void runs_close(struct runs *runs);
  */
 int runs_start(struct runs *runs, const struct run_start *start, char ret_id[RUN_ID_TEXT_SIZE],
     bool *ret_existing, struct error *err);
+
+/*
+ * Starts of jobs, which agent/jobs/scheduler.c decides on.  Nothing is checked: what is wrong with
+ * a job makes its run fail.
+ */
+struct job_row;
+struct run;
+struct run_due {
+	const char *job;
+	const char *command;         /* for the log: "schedule" */
+	const char *skipped;         /* why it is none; NULL: it is started */
+	const struct job_row *row;   /* recorded in the same transaction */
+	char id[RUN_ID_TEXT_SIZE];   /* set: its run */
+	struct run *ending;          /* set: what runs_end_skipped() needs */
+};
+/* All of them, or none. */
+int runs_start_due(struct runs *runs, struct run_due *due, size_t count, struct error *err);
+/* Once that was well, tell the log and everybody of those that were skipped. */
+void runs_end_skipped(struct runs *runs, struct run_due *due, size_t count);
+/* For how many starts there is room in the queue, leaving some for requests. */
+size_t runs_room(struct runs *runs);
+/* {JOB: id} of jobs with a run that is queued or going. */
+json_t *runs_active_jobs(struct runs *runs);
+
+/*
+ * Told of each run of a job that begins, and that has ended before anybody else hears so: with
+ * the run as runs_get() gives it and "duration_ms", "files", "bytes" besides.  From a worker's,
+ * the scheduler's or the ticker's thread; no lock is held.  An end may be told twice, if it
+ * could not be written at first.
+ */
+typedef void run_job_fn(void *arg, bool ended, const char *job, const json_t *run);
+void runs_on_job(struct runs *runs, run_job_fn *fn, void *arg);
+
+/* What the jobs are kept in. */
+struct runs_store;
+struct runs_store *runs_store_of(struct runs *runs);
 
 /*
  * {"id", "kind", "state", "outcome": word or null, "arguments", "command", "origin", "queued",

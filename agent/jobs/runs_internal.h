@@ -24,8 +24,13 @@
 /* The rate follows changes within about five seconds: steady enough for an ETA to be read. */
 #define RUN_RATE_WINDOW_MS 5000.0
 
+/* How a run ended that was due and did not begin. */
+#define RUN_SKIPPED_WORD "skipped"
+
 /* NEW: being recorded, not in the queue yet.  ENDING: owned by whoever ends it. */
 enum run_state { RUN_NEW, RUN_QUEUED, RUN_RUNNING, RUN_PAUSED, RUN_ENDING, RUN_ENDED };
+
+struct job_figures;
 
 struct run_waiter {
 	run_ended_fn *ended;
@@ -42,6 +47,7 @@ struct run {
 	struct run_input input;  /* release is NULL if there is none */
 	json_t *limits;          /* what holds it back, once it runs; or NULL */
 	struct timespec queued, started;
+	struct timespec finished; /* all zero: when run_finish() is called */
 	char queued_text[TIME_TEXT_SIZE], started_text[TIME_TEXT_SIZE];
 	int64_t started_ms;      /* CLOCK_MONOTONIC */
 	struct progress progress;
@@ -86,6 +92,8 @@ struct runs {
 	struct run *queue, **queue_last;
 	unsigned queued_count;
 	bool stopping;
+	run_job_fn *job_fn;      /* or NULL */
+	void *job_arg;
 
 	pthread_t *workers;
 	size_t worker_count;
@@ -125,7 +133,22 @@ void run_finish(struct runs *runs, struct run *run, const char *outcome,
 void runs_save_ended(struct runs *runs);
 /* After a crash: what was running is aborted, what was queued is queued again. */
 int runs_recover(struct runs *runs, struct error *err);
-int run_write_log(struct runs *runs, struct run *run, struct error *err);
+/* The end's document with what the store knows besides of its figures. */
+json_t *run_end_json(const struct run *run);
+
+/* run_jobs.c */
+/* Tell whoever wants to know of runs of jobs.  Not under lock. */
+void runs_tell_job_started(struct runs *runs, struct run *run);
+void runs_tell_job_ended(struct runs *runs, struct run *run);
+/* How a backup's figures are off what is usual for its job; adds "jumps" to the result. */
+void run_find_jumps(struct runs *runs, struct run *run);
+/*
+ * [{"figure": "files" | "bytes" | "changed_percent", "value", "usual": the median, "runs": of so
+ * many}], empty if nothing is far from the history, newest first.  vouched: it begins with
+ * figures that somebody said are right, so that less of it will do.
+ */
+json_t *run_jumps(const struct job_figures *now, const struct job_figures *history, size_t count,
+    bool vouched, int64_t per_cent);
 
 /* run_events.c */
 void *runs_ticker_main(void *arg);

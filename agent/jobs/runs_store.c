@@ -1,21 +1,15 @@
 #include "agent/jobs/runs_store.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "agent/jobs/arguments.h"
+#include "agent/jobs/runs_store_internal.h"
 #include "shared/mem.h"
-#include "shared/sql.h"
 #include "shared/text.h"
-
-struct runs_store {
-	char *folder;
-	pthread_mutex_t lock;
-	sqlite3 *db;
-};
 
 static const char *const schema[] = {
 	"CREATE TABLE runs("
@@ -43,6 +37,35 @@ static const char *const schema[] = {
 	/* Few runs are a job's; the newest of one is asked for often. */
 	"ALTER TABLE runs ADD COLUMN job TEXT;"
 	"CREATE INDEX runs_job ON runs(job, number) WHERE job IS NOT NULL",
+
+	/* What is known of each job (agent/jobs/jobs_store.h), and what of its runs it is made
+	 * from.  Only backups that store something are runs of a job. */
+	"ALTER TABLE runs ADD COLUMN added_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE runs ADD COLUMN changed_files INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE runs ADD COLUMN jumped INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE runs ADD COLUMN told INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE runs SET job = NULL WHERE kind <> 'backup'"
+	" OR coalesce(json_extract(arguments, '$.dry_run'), 0);"
+	"UPDATE runs SET"
+	" added_bytes = coalesce(json_extract(result, '$.added_bytes'), 0),"
+	" changed_files = coalesce(json_extract(result, '$.new_files'), 0)"
+	" + coalesce(json_extract(result, '$.changed_files'), 0)"
+	" WHERE job IS NOT NULL AND result IS NOT NULL;"
+	"CREATE INDEX runs_untold ON runs(number) WHERE job IS NOT NULL AND told = 0;"
+	"CREATE INDEX runs_good ON runs(job, number)"
+	" WHERE job IS NOT NULL AND state IN ('ok', 'warn');"
+	"CREATE TABLE jobs("
+	" name TEXT PRIMARY KEY, schedule TEXT, next_ms INTEGER NOT NULL,"
+	" armed_ms INTEGER NOT NULL, known_ms INTEGER NOT NULL,"
+	" held INTEGER NOT NULL, skip_next INTEGER NOT NULL, held_ms INTEGER NOT NULL,"
+	" held_reason TEXT, held_by TEXT, skip_by TEXT,"
+	" retries INTEGER NOT NULL, retry_ms INTEGER NOT NULL, overdue INTEGER NOT NULL,"
+	" last_run TEXT NOT NULL, last_outcome TEXT NOT NULL, last_started_ms INTEGER NOT NULL,"
+	" last_finished_ms INTEGER NOT NULL, last_success_ms INTEGER NOT NULL,"
+	" last_duration_ms INTEGER NOT NULL, last_files INTEGER NOT NULL,"
+	" last_bytes INTEGER NOT NULL, last_added_bytes INTEGER NOT NULL, jump TEXT,"
+	" proof_ms INTEGER NOT NULL, proof_outcome TEXT NOT NULL,"
+	" usual_from INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
 };
 
 int
@@ -90,9 +113,8 @@ compact(const json_t *json)
 	    JSON_ENCODE_ANY);
 }
 
-/* Run a statement without rows, and finalize it. */
-static int
-finish(sqlite3_stmt *statement, struct error *err)
+int
+runs_store_finish(sqlite3_stmt *statement, struct error *err)
 {
 	int rc = sql_step(statement, err);
 
@@ -128,25 +150,39 @@ find_key(struct runs_store *store, const char *key, const char *fingerprint,
 	return rc;
 }
 
-static int
-insert_run(struct runs_store *store, const struct run_row *row, struct error *err)
+const char *
+run_job(enum run_kind kind, const json_t *arguments)
 {
-	char *arguments = compact(row->arguments);
+	/* Prune and others name a job too, and are no runs of it. */
+	if (kind != RUN_BACKUP || argument_bool(arguments, "dry_run", false))
+		return NULL;
+	return argument_text(arguments, "job");
+}
+
+int
+runs_store_insert(struct runs_store *store, const struct run_row *row, const char *state,
+    const json_t *error, struct error *err)
+{
+	char *arguments = compact(row->arguments), *why = compact(error);
 	sqlite3_stmt *statement = NULL;
 	int rc = -1;
 
+	/* One that ended before it began did so at the moment it was queued. */
 	if (sql_prepare(store->db, "INSERT INTO runs(id, kind, state, arguments, command, origin,"
-	    " queued, job) VALUES(?, ?, 'queued', ?, ?, ?, ?, ?)", &statement, err) == 0) {
+	    " queued, job, error, finished) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+	    " iif(?3 = 'queued', NULL, ?7))", &statement, err) == 0) {
 		sql_bind_text(statement, 1, row->id);
 		sql_bind_text(statement, 2, run_kind_word(row->kind));
-		sql_bind_text(statement, 3, arguments);
-		sql_bind_text(statement, 4, row->command);
-		sql_bind_text(statement, 5, row->origin);
-		sql_bind_text(statement, 6, row->queued);
-		sql_bind_text(statement, 7, json_string_value(
-		    json_object_get(row->arguments, "job")));
-		rc = finish(statement, err);
+		sql_bind_text(statement, 3, state);
+		sql_bind_text(statement, 4, arguments);
+		sql_bind_text(statement, 5, row->command);
+		sql_bind_text(statement, 6, row->origin);
+		sql_bind_text(statement, 7, row->queued);
+		sql_bind_text(statement, 8, run_job(row->kind, row->arguments));
+		sql_bind_text(statement, 9, why);
+		rc = runs_store_finish(statement, err);
 	}
+	free(why);
 	free(arguments);
 	return rc;
 }
@@ -161,7 +197,7 @@ insert_key(struct runs_store *store, const char *key, const char *fingerprint, c
 	if (sql_prepare(store->db, "DELETE FROM keys WHERE created <= ?", &statement, err) != 0)
 		return -1;
 	sqlite3_bind_int64(statement, 1, now - RUN_KEY_TTL_S);
-	if (finish(statement, err) != 0)
+	if (runs_store_finish(statement, err) != 0)
 		return -1;
 	if (sql_prepare(store->db, "INSERT INTO keys VALUES(?, ?, ?, ?)", &statement, err) != 0)
 		return -1;
@@ -169,7 +205,7 @@ insert_key(struct runs_store *store, const char *key, const char *fingerprint, c
 	sql_bind_text(statement, 2, fingerprint);
 	sql_bind_text(statement, 3, run);
 	sqlite3_bind_int64(statement, 4, now);
-	return finish(statement, err);
+	return runs_store_finish(statement, err);
 }
 
 int
@@ -186,7 +222,7 @@ runs_store_add(struct runs_store *store, const struct run_row *row, const char *
 	}
 	rc = key == NULL ? 0 : find_key(store, key, fingerprint, ret_id, err);
 	if (rc == 0) {
-		rc = insert_run(store, row, err);
+		rc = runs_store_insert(store, row, "queued", NULL, err);
 		if (rc == 0 && key != NULL)
 			rc = insert_key(store, key, fingerprint, row->id, err);
 		if (rc == 0)
@@ -227,10 +263,16 @@ runs_store_state(struct runs_store *store, const char *id, const char *state,
 		sql_bind_text(statement, 1, id);
 		sql_bind_text(statement, 2, state);
 		sql_bind_text(statement, 3, started);
-		rc = finish(statement, err);
+		rc = runs_store_finish(statement, err);
 	}
 	pthread_mutex_unlock(&store->lock);
 	return rc;
+}
+
+static int64_t
+figure(const json_t *result, const char *name)
+{
+	return json_integer_value(json_object_get(result, name));
 }
 
 int
@@ -259,7 +301,12 @@ runs_store_end(struct runs_store *store, const char *id, const struct run_end *e
 		sqlite3_bind_int64(statement, 12, (int64_t)end->files);
 		sqlite3_bind_int64(statement, 13, (int64_t)end->bytes);
 		sqlite3_bind_int64(statement, 14, (int64_t)end->stored_bytes);
-		rc = finish(statement, err);
+		sqlite3_bind_int64(statement, 15, figure(end->result, "added_bytes"));
+		sqlite3_bind_int64(statement, 16, figure(end->result, "new_files") +
+		    figure(end->result, "changed_files"));
+		sqlite3_bind_int64(statement, 17,
+		    json_array_size(json_object_get(end->result, "jumps")) > 0);
+		rc = runs_store_finish(statement, err);
 	}
 	pthread_mutex_unlock(&store->lock);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -277,7 +324,7 @@ runs_store_logged(struct runs_store *store, const char *id, struct error *err)
 	if (sql_prepare(store->db, "UPDATE runs SET logged = 1 WHERE id = ?", &statement,
 	    err) == 0) {
 		sql_bind_text(statement, 1, id);
-		rc = finish(statement, err);
+		rc = runs_store_finish(statement, err);
 	}
 	pthread_mutex_unlock(&store->lock);
 	return rc;
@@ -479,15 +526,16 @@ out:
 }
 
 int
-runs_store_unlogged(struct runs_store *store, json_t **ret, struct error *err)
+runs_store_select(struct runs_store *store, const char *condition, json_t **ret,
+    struct error *err)
 {
+	char *query = mem_printf("SELECT " RUN_COLUMNS " FROM runs WHERE %s ORDER BY number",
+	    condition);
 	sqlite3_stmt *row = NULL;
 	json_t *list = json_array();
 	int rc = -1;
 
-	pthread_mutex_lock(&store->lock);
-	if (sql_prepare(store->db, "SELECT " RUN_COLUMNS " FROM runs WHERE logged = 0"
-	    " ORDER BY number", &row, err) == 0) {
+	if (sql_prepare(store->db, query, &row, err) == 0) {
 		while ((rc = sql_step(row, err)) == 1) {
 			json_t *run = row_json(row, false);
 
@@ -503,11 +551,22 @@ runs_store_unlogged(struct runs_store *store, json_t **ret, struct error *err)
 		}
 		sqlite3_finalize(row);
 	}
-	pthread_mutex_unlock(&store->lock);
+	free(query);
 	if (rc == 0)
 		*ret = list;
 	else
 		json_decref(list);
+	return rc;
+}
+
+int
+runs_store_unlogged(struct runs_store *store, json_t **ret, struct error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&store->lock);
+	rc = runs_store_select(store, "logged = 0", ret, err);
+	pthread_mutex_unlock(&store->lock);
 	return rc;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The state database: runs and idempotency keys, in STATE/state.sqlite.
+ * The state database: runs, jobs and idempotency keys, in STATE/state.sqlite.
  *
  * One connection under one lock; every change is durable when its function returns.
  * A run goes queued, running (and paused), then an outcome; "logged" says that its row is in the
@@ -60,6 +60,9 @@ int runs_store_state(struct runs_store *store, const char *id, const char *state
 int runs_store_end(struct runs_store *store, const char *id, const struct run_end *end,
     struct error *err);
 int runs_store_logged(struct runs_store *store, const char *id, struct error *err);
+
+/* The job that a run works for, lent, or NULL: a backup that stores something. */
+const char *run_job(enum run_kind kind, const json_t *arguments);
 
 /* The full id of an unambiguous prefix.  ERROR_NOT_FOUND, ERROR_AMBIGUOUS. */
 int runs_store_find(struct runs_store *store, const char *prefix, char ret_id[RUN_ID_TEXT_SIZE],
