@@ -54,6 +54,8 @@ compare_keys(const void *a, const void *b, void *arg)
 static int
 check_keys(struct keys *keys, struct error *err)
 {
+	/* Nothing but empty keys takes no bytes: so that there is a place all the same. */
+	buffer_reserve(&keys->texts, 1);
 	qsort_r(keys->list, keys->count, sizeof(*keys->list), compare_keys, &keys->texts);
 	for (size_t i = 1; i < keys->count; i++) {
 		const struct key *key = &keys->list[i];
