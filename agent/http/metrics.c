@@ -153,8 +153,9 @@ gather_log(struct log_ship *ship, struct metrics_figures *figures)
 	json_decref(status);
 }
 
+/* The states of jobs that *figures lends are in ret_jobs, for the caller to free. */
 static void
-gather(struct metrics *metrics, struct metrics_figures *figures)
+gather(struct metrics *metrics, struct metrics_figures *figures, struct job_state **ret_jobs)
 {
 	struct http *http = metrics->http;
 	struct status_figures status;
@@ -177,6 +178,10 @@ gather(struct metrics *metrics, struct metrics_figures *figures)
 	figures->connections = connections_count(http->connections);
 	gather_log(http->services.ship, figures);
 	gather_process(figures);
+	*ret_jobs = NULL;
+	if (http->services.jobs != NULL)
+		jobs_states(http->services.jobs, ret_jobs, &figures->job_count);
+	figures->jobs = *ret_jobs;
 }
 
 /*
@@ -195,10 +200,12 @@ static void
 make_text(struct metrics *metrics)
 {
 	struct metrics_figures figures;
+	struct job_state *jobs;
 	struct buffer text = BUFFER_INIT;
 
-	gather(metrics, &figures);
+	gather(metrics, &figures, &jobs);
 	metrics_render(&figures, &text);
+	jobs_states_free(jobs, figures.job_count);
 	pthread_mutex_lock(&metrics->lock);
 	buffer_done(&metrics->text);
 	metrics->text = text;

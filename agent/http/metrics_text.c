@@ -1,5 +1,6 @@
 #include "agent/http/metrics_text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "shared/mem.h"
@@ -52,6 +53,41 @@ put_value(struct buffer *out, double value)
 	buffer_printf(out, " %.16g\n", value);
 }
 
+/* A name as the form wants it between quotes.  Names are those of sections: text of one line. */
+static void
+put_label(struct buffer *out, const char *name)
+{
+	char *printable = text_printable(name, strlen(name));
+
+	/* Its escapes begin with a backslash, which stands for itself only when doubled. */
+	for (const char *p = printable; *p != '\0'; p++) {
+		if (*p == '\\' || *p == '"')
+			buffer_put_u8(out, '\\');
+		buffer_put_u8(out, (uint8_t)*p);
+	}
+	free(printable);
+}
+
+static void
+put_job(struct buffer *out, const char *name, const struct job_state *job)
+{
+	buffer_printf(out, "holdfast_%s{job_name=\"", name);
+	put_label(out, job->name);
+	buffer_put_u8(out, '"');
+}
+
+/* A series for each outcome. */
+static void
+put_job_outcomes(struct buffer *out, const char *name, const struct job_state *job,
+    const char *outcome)
+{
+	for (int i = 0; i < METRICS_OUTCOME_COUNT; i++) {
+		put_job(out, name, job);
+		buffer_printf(out, ",outcome=\"%s\"} %d\n", outcome_words[i],
+		    strcmp(outcome, outcome_words[i]) == 0);
+	}
+}
+
 /*
  * The series of each LABELLED row.
  */
@@ -60,6 +96,21 @@ static void
 put_build_info(const char *name, const struct metrics_figures *f, struct buffer *out)
 {
 	buffer_printf(out, "holdfast_%s{version=\"%s\"} 1\n", name, f->version);
+}
+
+static void
+put_job_last_outcome(const char *name, const struct metrics_figures *f, struct buffer *out)
+{
+	for (size_t i = 0; i < f->job_count; i++)
+		put_job_outcomes(out, name, &f->jobs[i], f->jobs[i].last_outcome);
+}
+
+static void
+put_job_last_proof_outcome(const char *name, const struct metrics_figures *f,
+    struct buffer *out)
+{
+	for (size_t i = 0; i < f->job_count; i++)
+		put_job_outcomes(out, name, &f->jobs[i], f->jobs[i].last_proof_outcome);
 }
 
 static void
@@ -108,10 +159,19 @@ metrics_render(const struct metrics_figures *f, struct buffer *out)
 		buffer_put_text(out, "holdfast_" #name); \
 		put_value(out, value); \
 	}
+#define EACH(name, type, value, help) \
+	put_head(out, #name, #type, help); \
+	for (size_t i = 0; i < f->job_count; i++) { \
+		const struct job_state *job = &f->jobs[i]; \
+		put_job(out, #name, job); \
+		buffer_put_u8(out, '}'); \
+		put_value(out, value); \
+	}
 #define LABELLED(name, type, help) \
 	put_head(out, #name, #type, help); \
 	put_##name(#name, f, out);
-	METRICS(ONE, LABELLED)
+	METRICS(ONE, EACH, LABELLED)
 #undef ONE
+#undef EACH
 #undef LABELLED
 }

@@ -14,16 +14,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/jobs/jobs.h"
 #include "agent/jobs/runs.h"
 #include "shared/buffer.h"
 #include "shared/error.h"
 
 /*
  * ONE(name, type, known, value, help): a single series, left out unless known; f: the figures.
+ * EACH(name, type, value, help): one for each job, with the label job_name; job: its state.
  * LABELLED(name, type, help): its series are written by put_NAME() of metrics_text.c.
  */
 /* clang-format off */
-#define METRICS(ONE, LABELLED) \
+#define METRICS(ONE, EACH, LABELLED) \
 	LABELLED(build_info, gauge, "Always 1; the label is the version of the agent.") \
 	ONE(start_time_seconds, gauge, true, (double)f->started_ms / 1000, \
 	    "When the agent was started.") \
@@ -39,6 +41,35 @@
 	    "Free space where the repository is.") \
 	ONE(repository_capacity_bytes, gauge, f->space_known, (double)f->total_bytes, \
 	    "All space where the repository is, free or not.") \
+	ONE(jobs, gauge, true, (double)f->job_count, "Jobs of the configuration.") \
+	EACH(job_last_success_timestamp_seconds, gauge, (double)job->last_success_ms / 1000, \
+	    "End of the job's last run that ended ok or warn.") \
+	EACH(job_last_start_timestamp_seconds, gauge, (double)job->last_started_ms / 1000, \
+	    "Start of the job's last run.") \
+	EACH(job_last_finish_timestamp_seconds, gauge, (double)job->last_finished_ms / 1000, \
+	    "End of the job's last run, however it ended.") \
+	LABELLED(job_last_outcome, gauge, \
+	    "1 for the outcome of the job's last run, 0 for all others.") \
+	EACH(job_last_duration_seconds, gauge, (double)job->last_duration_ms / 1000, \
+	    "Duration of the job's last run.") \
+	EACH(job_last_files, gauge, (double)job->last_files, \
+	    "Files that the job's last run backed up.") \
+	EACH(job_last_size_bytes, gauge, (double)job->last_bytes, \
+	    "Bytes that the job's last run backed up.") \
+	EACH(job_last_added_bytes, gauge, (double)job->last_added_bytes, \
+	    "Bytes that the job's last run added to the repository.") \
+	EACH(job_running, gauge, job->running, "1 while a run of the job is queued or going.") \
+	EACH(job_held, gauge, job->held, "1 while the job is held.") \
+	EACH(job_overdue, gauge, job->overdue, \
+	    "1 while there was no success for longer than the job's setting expect.") \
+	EACH(job_jump, gauge, job->jump, \
+	    "1 while figures of the job are far from the usual and nobody has acknowledged it.") \
+	EACH(job_next_start_timestamp_seconds, gauge, (double)job->next_ms / 1000, \
+	    "The job's next start by schedule.") \
+	EACH(job_last_proof_timestamp_seconds, gauge, (double)job->last_proof_ms / 1000, \
+	    "End of the last test restore that found all well.") \
+	LABELLED(job_last_proof_outcome, gauge, \
+	    "1 for the outcome of the newest test restore, 0 for all others.") \
 	LABELLED(runs_total, counter, \
 	    "Runs that have ended since the agent was started, by kind and outcome.") \
 	ONE(runs_queued, gauge, true, f->queued, "Runs that wait for a thread.") \
@@ -99,6 +130,8 @@ struct metrics_figures {
 	uint64_t log_waiting;
 	double log_waiting_age;
 	size_t connections;
+	const struct job_state *jobs; /* lent */
+	size_t job_count;
 };
 
 /* Append the whole text. */

@@ -25,6 +25,7 @@
 #define REASONS(_) \
 	_(REPOSITORY, "the repository cannot be read") \
 	_(STATE, "the state database takes no writes") \
+	_(SCHEDULER, "no job is started by schedule") \
 	_(LOG, "the central log takes no rows") \
 	_(HANGING, "looking at the repository or the state database takes too long")
 
@@ -109,6 +110,17 @@ write_state(struct http *http)
 	return false;
 }
 
+static bool
+ask_scheduler(struct http *http)
+{
+	struct error err = ERROR_INIT;
+
+	if (http->services.jobs == NULL || jobs_healthy(http->services.jobs, &err))
+		return true;
+	server_complain(http, &err);
+	return false;
+}
+
 static void
 look(struct ready *ready)
 {
@@ -116,6 +128,7 @@ look(struct ready *ready)
 
 	reasons[REASON_REPOSITORY] = !find_repository(ready->http);
 	reasons[REASON_STATE] = !write_state(ready->http);
+	reasons[REASON_SCHEDULER] = !ask_scheduler(ready->http);
 	reasons[REASON_LOG] = log_is_away(ready->http->services.ship);
 	pthread_mutex_lock(&ready->lock);
 	memcpy(ready->reasons, reasons, sizeof(reasons));

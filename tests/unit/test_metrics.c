@@ -14,13 +14,27 @@ static const struct {
 	const char *name, *type, *help;
 } table[] = {
 #define ONE(name, type, known, value, help) { "holdfast_" #name, #type, help },
+#define EACH(name, type, value, help) { "holdfast_" #name, #type, help },
 #define LABELLED(name, type, help) { "holdfast_" #name, #type, help },
-	METRICS(ONE, LABELLED)
+	METRICS(ONE, EACH, LABELLED)
 #undef ONE
+#undef EACH
 #undef LABELLED
 };
 
+static const struct job_state jobs[] = {
+	{ .name = (char *)(uintptr_t)"home", .scheduled = true, .overdue = true,
+	    .next_ms = 1795340400000, .last_started_ms = 1795340000500,
+	    .last_finished_ms = 1795340001750, .last_success_ms = 1795330000000,
+	    .last_outcome = "failed", .last_duration_ms = 1250, .last_files = 3,
+	    .last_bytes = 4096, .last_added_bytes = 512, .last_proof_ms = 1795300000000,
+	    .last_proof_outcome = "ok" },
+	{ .name = (char *)(uintptr_t)"odd\"\\\n", .held = true, .running = true, .jump = true },
+};
+
 static const struct metrics_figures everything = {
+	.jobs = jobs,
+	.job_count = ARRAY_LEN(jobs),
 	.version = "1.2.3",
 	.started_ms = 1795340278244,
 	.cpu_seconds = 0.5,
@@ -123,6 +137,60 @@ values_are_exact(void **state)
 }
 
 static void
+each_job_has_its_series(void **state)
+{
+	char *text = rendered(&everything);
+
+	(void)state;
+	assert_line(text, "holdfast_jobs 2");
+	assert_line(text,
+	    "holdfast_job_last_success_timestamp_seconds{job_name=\"home\"} 1795330000");
+	assert_line(text,
+	    "holdfast_job_last_start_timestamp_seconds{job_name=\"home\"} 1795340000.5");
+	assert_line(text,
+	    "holdfast_job_last_finish_timestamp_seconds{job_name=\"home\"} 1795340001.75");
+	assert_line(text, "holdfast_job_last_duration_seconds{job_name=\"home\"} 1.25");
+	assert_line(text, "holdfast_job_last_files{job_name=\"home\"} 3");
+	assert_line(text, "holdfast_job_last_size_bytes{job_name=\"home\"} 4096");
+	assert_line(text, "holdfast_job_last_added_bytes{job_name=\"home\"} 512");
+	assert_line(text, "holdfast_job_overdue{job_name=\"home\"} 1");
+	assert_line(text, "holdfast_job_held{job_name=\"home\"} 0");
+	assert_line(text,
+	    "holdfast_job_next_start_timestamp_seconds{job_name=\"home\"} 1795340400");
+	assert_line(text,
+	    "holdfast_job_last_proof_timestamp_seconds{job_name=\"home\"} 1795300000");
+	free(text);
+}
+
+static void
+exactly_one_outcome_of_a_job_is_1_and_none_before_its_first_run(void **state)
+{
+	char *text = rendered(&everything);
+	size_t ones = 0;
+
+	(void)state;
+	assert_line(text, "holdfast_job_last_outcome{job_name=\"home\",outcome=\"failed\"} 1");
+	assert_line(text, "holdfast_job_last_outcome{job_name=\"home\",outcome=\"ok\"} 0");
+	assert_line(text, "holdfast_job_last_proof_outcome{job_name=\"home\",outcome=\"ok\"} 1");
+	for (const char *p = text; (p = strstr(p, "\nholdfast_job_last_outcome{")) != NULL; p++)
+		ones += strstr(p, "} 1\n") != NULL && strstr(p, "} 1\n") < strchr(p + 1, '\n');
+	assert_int_equal(ones, 1);
+	free(text);
+}
+
+static void
+a_name_cannot_end_its_label(void **state)
+{
+	char *text = rendered(&everything);
+
+	(void)state;
+	/* The printable form's backslashes are doubled once more, for the label. */
+	assert_line(text, "holdfast_job_held{job_name=\"odd\\\"\\\\\\\\\\\\x0a\"} 1");
+	assert_line(text, "holdfast_job_jump{job_name=\"odd\\\"\\\\\\\\\\\\x0a\"} 1");
+	free(text);
+}
+
+static void
 what_is_not_known_has_no_series(void **state)
 {
 	struct metrics_figures nothing = { .version = "0" };
@@ -180,6 +248,9 @@ main(void)
 		cmocka_unit_test(every_metric_of_the_table_is_told_once_with_its_help_and_type),
 		cmocka_unit_test(counters_end_in_total_and_nothing_else_does),
 		cmocka_unit_test(values_are_exact),
+		cmocka_unit_test(each_job_has_its_series),
+		cmocka_unit_test(exactly_one_outcome_of_a_job_is_1_and_none_before_its_first_run),
+		cmocka_unit_test(a_name_cannot_end_its_label),
 		cmocka_unit_test(what_is_not_known_has_no_series),
 		cmocka_unit_test(what_was_counted_is_told_by_its_words),
 		cmocka_unit_test(words_that_nobody_foresaw_are_not_counted_under_others),
