@@ -49,8 +49,8 @@ void schedule_free(struct schedule *schedule);
 
 /*
  * The first instant (unix seconds, UTC) strictly after this one; there always is one, but
- * INT64_MAX if after is beyond the year 9999.  Cost: about a microsecond; for what fires only
- * once in many years, some hundred.
+ * INT64_MAX if after is beyond the year 9999.  Cost: less than a microsecond; a few for what starts
+ * once in many years.
  */
 int64_t schedule_next(const struct schedule *schedule, int64_t after);
 

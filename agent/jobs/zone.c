@@ -16,7 +16,7 @@
 
 /* The largest of tzdata has 4 KiB and 300 changes; what is far beyond is no time zone. */
 #define FILE_MAX (64 * 1024)
-#define CHANGES_MAX 2000
+#define CHANGES_MAX 1000
 #define NAME_MAX_BYTES 200
 /* RFC 8536, 3.2: more than -25 h, less than 26 h. */
 #define OFFSET_MIN (-25 * 3600 + 1)
