@@ -35,6 +35,10 @@ struct command {
 	    "make the repository, and its passphrase in the state folder") \
 	_("backup",    "[PATH...]",      0, COMMAND_ANY, backup_options, backup_main, \
 	    "back folders or files, or what a job names, up into one new snapshot") \
+	_("jobs",      "",               0, 0, json_options,      jobs_main, \
+	    "list the jobs: when each starts, and what became of it") \
+	_("run",       "JOB",            1, 1, run_options,       run_main, \
+	    "run a job now, into one new snapshot") \
 	_("backup-table", "[TABLE...]",  0, COMMAND_ANY, backup_table_options, backup_table_main, \
 	    "back tables of the database up, or all of them, into one new snapshot") \
 	_("restore-table", "TABLE...",   1, COMMAND_ANY, restore_table_options, restore_table_main, \
@@ -95,13 +99,13 @@ extern const struct option_spec backup_options[], restore_options[], json_option
     archive_options[], check_options[], prune_options[], key_options[], token_options[],
     config_options[], repair_options[], backup_table_options[],
     restore_table_options[], load_options[], migrate_options[],
-    import_options[], forget_options[];
+    import_options[], forget_options[], run_options[];
 
 command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
     forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,
     version_main, diff_main, find_main, versions_main, pin_main, unpin_main, trash_main,
     recall_main, repair_main, size_main, backup_table_main, restore_table_main, migrate_main,
-    import_main, load_main;
+    import_main, load_main, jobs_main, run_main;
 
 /* Run in the foreground as the agent. */
 command_fn serve_main;

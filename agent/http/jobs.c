@@ -1,5 +1,5 @@
 /*
- * /v1/jobs: configured work, with what became of it last.
+ * /v1/jobs: configured work, when it starts and what became of it, and what people say to that.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,11 @@
 #include "agent/repository/snapshot.h"
 #include "shared/mem.h"
 #include "shared/text.h"
+
+/* One job is shown with so many runs. */
+#define TREND_DEFAULT 10
+
+#define REASON_MAX 500
 
 static const char *const no_parameters[] = { NULL };
 
@@ -36,47 +41,78 @@ keep_json(const struct config *config, const struct config_job *job)
 	    (json_int_t)keep->within_s, "rule", own ? "job" : "default");
 }
 
-/* The newest snapshot of the job on this host; by sequence, as clocks go wrong. */
+/* {JOB: its newest snapshot of this host}; by sequence, as clocks go wrong. */
 static json_t *
-last_snapshot(const struct config *config, const struct config_job *job,
-    struct snapshot *const *list, size_t count)
+last_snapshots(const struct config *config, struct snapshot *const *list, size_t count)
 {
+	json_t *all = json_object();
+
 	for (size_t i = count; i-- > 0;) {
 		char time[TIME_TEXT_SIZE];
 
-		if (list[i]->job == NULL || strcmp(list[i]->job, job->name) != 0 ||
-		    strcmp(list[i]->host, config->name) != 0)
+		if (list[i]->job == NULL || strcmp(list[i]->host, config->name) != 0 ||
+		    json_object_get(all, list[i]->job) != NULL)
 			continue;
 		time_format(list[i]->time, 0, time);
-		return json_pack("{s:s, s:s, s:s, s:I, s:I}", "id", list[i]->id, "time", time,
-		    "outcome", list[i]->warn ? "warn" : "ok", "files", (json_int_t)list[i]->files,
-		    "bytes", (json_int_t)list[i]->bytes);
+		json_object_set_new(all, list[i]->job, json_pack("{s:s, s:s, s:s, s:I, s:I}", "id",
+		    list[i]->id, "time", time, "outcome", list[i]->warn ? "warn" : "ok", "files",
+		    (json_int_t)list[i]->files, "bytes", (json_int_t)list[i]->bytes));
 	}
-	return json_null();
+	return all;
 }
 
 static int
-job_json(const struct http_services *services, const struct config_job *job,
-    struct snapshot *const *list, size_t count, json_t **ret, struct error *err)
+snapshots_by_job(const struct http_services *services, json_t **ret, struct error *err)
 {
-	json_t *run = NULL;
+	struct snapshot **list = NULL;
+	size_t count = 0;
 
-	if (runs_last_of_job(services->runs, job->name, &run, err) < 0)
+	if (snapshot_list(services->repo, &list, &count, NULL, NULL, err) != 0)
 		return -1;
-	*ret = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", job->name, "paths",
-	    texts_json(job->path, job->path_count), "exclude",
-	    texts_json(job->exclude, job->exclude_count), "keep",
-	    keep_json(services->config, job), "last_run", run != NULL ? run : json_null(),
-	    "last_snapshot", last_snapshot(services->config, job, list, count));
-	return 0;
-}
-
-static void
-free_snapshots(struct snapshot **list, size_t count)
-{
+	*ret = last_snapshots(services->config, list, count);
 	for (size_t i = 0; i < count; i++)
 		snapshot_free(list[i]);
 	free(list);
+	return 0;
+}
+
+/* trend: of so many runs; 0: none.  snapshots: {JOB: the newest one}. */
+static int
+job_json(const struct http_services *services, const struct config_job *job, uint64_t trend,
+    const json_t *snapshots, json_t **ret, struct error *err)
+{
+	json_t *snapshot = json_object_get(snapshots, job->name);
+	json_t *run = NULL, *runs = NULL, *json;
+
+	if (runs_last_of_job(services->runs, job->name, &run, err) < 0)
+		return -1;
+	if (trend > 0 && jobs_trend(services->jobs, job->name, (unsigned)trend, &runs, err) != 0) {
+		json_decref(run);
+		return -1;
+	}
+	json = jobs_json(services->jobs, job->name);
+	json_object_set_new(json, "paths", texts_json(job->path, job->path_count));
+	json_object_set_new(json, "exclude", texts_json(job->exclude, job->exclude_count));
+	json_object_set_new(json, "keep", keep_json(services->config, job));
+	json_object_set_new(json, "last_run", run != NULL ? run : json_null());
+	json_object_set_new(json, "last_snapshot", snapshot != NULL ? json_incref(snapshot)
+	    : json_null());
+	if (runs != NULL)
+		json_object_set_new(json, "trend", runs);
+	*ret = json;
+	return 0;
+}
+
+/* ?trend=N: how many runs it is made of. */
+static int
+trend_wanted(const struct request *request, uint64_t otherwise, uint64_t *ret,
+    struct error *err)
+{
+	static const char *const known[] = { "trend", NULL };
+
+	if (params_check(&request->params, known, err) != 0)
+		return -1;
+	return params_number(&request->params, "trend", JOB_TREND_MAX, otherwise, ret, err);
 }
 
 int
@@ -84,48 +120,143 @@ http_jobs_list(struct request *request, struct response *response, struct error 
 {
 	const struct http_services *services = request->services;
 	const struct config *config = services->config;
-	struct snapshot **list = NULL;
-	json_t *all, *job;
-	size_t count = 0;
+	json_t *all, *job, *snapshots = NULL;
+	uint64_t trend;
 	int rc = 0;
 
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    snapshot_list(services->repo, &list, &count, NULL, NULL, err) != 0)
+	/* Of thousands of jobs it is asked for, or left out. */
+	if (trend_wanted(request, 0, &trend, err) != 0 ||
+	    snapshots_by_job(services, &snapshots, err) != 0)
 		return -1;
 	all = json_array();
 	for (size_t i = 0; i < config->job_count && rc == 0; i++) {
-		rc = job_json(services, config->jobs[i], list, count, &job, err);
+		rc = job_json(services, config->jobs[i], trend, snapshots, &job, err);
 		if (rc == 0)
 			json_array_append_new(all, job);
 	}
-	free_snapshots(list, count);
 	if (rc == 0)
 		response_json(response, 200, json_pack("{s:O}", "jobs", all));
+	json_decref(snapshots);
 	json_decref(all);
+	return rc;
+}
+
+/* The job that the path names; NULL with ERROR_NOT_FOUND. */
+static const struct config_job *
+find_job(const struct request *request, struct error *err)
+{
+	const struct config_job *job = config_job_find(request->services->config, request->id);
+
+	if (job == NULL) {
+		error_set(err, ERROR_NOT_FOUND, "there is no job '%.100s'", request->id);
+		error_hint(err, "GET /v1/jobs lists them");
+	}
+	return job;
+}
+
+static int
+answer_job(struct request *request, struct response *response, uint64_t trend,
+    struct error *err)
+{
+	const struct http_services *services = request->services;
+	const struct config_job *job = find_job(request, err);
+	json_t *json = NULL, *snapshots = NULL;
+	int rc;
+
+	if (job == NULL || snapshots_by_job(services, &snapshots, err) != 0)
+		return -1;
+	rc = job_json(services, job, trend, snapshots, &json, err);
+	json_decref(snapshots);
+	if (rc == 0)
+		response_json(response, 200, json);
 	return rc;
 }
 
 int
 http_job_get(struct request *request, struct response *response, struct error *err)
 {
-	const struct http_services *services = request->services;
-	const struct config_job *job = config_job_find(services->config, request->id);
-	struct snapshot **list = NULL;
-	json_t *json = NULL;
-	size_t count = 0;
+	uint64_t trend;
+
+	if (trend_wanted(request, TREND_DEFAULT, &trend, err) != 0)
+		return -1;
+	return answer_job(request, response, trend, err);
+}
+
+/* The body of a hold: nothing, or {"reason": TEXT}.  Heap, or NULL if there is none. */
+static int
+take_reason(const struct request *request, char **ret, struct error *err)
+{
+	json_t *json = NULL, *reason, *value;
+	const char *key;
+	int rc = 0;
+
+	*ret = NULL;
+	if (request->body.len == 0)
+		return 0;
+	if (request_json(request, &json, err) != 0)
+		return -1;
+	json_object_foreach(json, key, value)
+		if (strcmp(key, "reason") != 0)
+			rc = error_set(err, ERROR_BAD_REQUEST, "there is no field '%.64s'", key);
+	reason = json_object_get(json, "reason");
+	if (rc == 0 && reason != NULL && (!json_is_string(reason) ||
+	    json_string_length(reason) > REASON_MAX))
+		rc = error_set(err, ERROR_BAD_REQUEST, "'reason' takes a text of at most %d bytes",
+		    REASON_MAX);
+	if (rc != 0)
+		error_hint(err, "the body of a hold is empty, or as {\"reason\": \"new disks\"}");
+	else if (reason != NULL)
+		*ret = text_printable(json_string_value(reason), json_string_length(reason));
+	json_decref(json);
+	return rc;
+}
+
+int
+http_job_hold(struct request *request, struct response *response, struct error *err)
+{
+	char *reason = NULL, *parameter;
 	int rc;
 
-	if (params_check(&request->params, no_parameters, err) != 0)
+	request_set_parameter(request, request->id);
+	if (params_check(&request->params, no_parameters, err) != 0 ||
+	    take_reason(request, &reason, err) != 0)
 		return -1;
-	if (job == NULL) {
-		error_set(err, ERROR_NOT_FOUND, "there is no job '%.100s'", request->id);
-		return error_hint(err, "GET /v1/jobs lists them");
+	if (reason != NULL) {
+		parameter = mem_printf("%s: %s", request->id, reason);
+		request_set_parameter(request, parameter);
+		free(parameter);
 	}
-	if (snapshot_list(services->repo, &list, &count, NULL, NULL, err) != 0)
+	rc = jobs_hold(request->services->jobs, request->id, reason, request->origin, err);
+	free(reason);
+	return rc == 0 ? answer_job(request, response, 0, err) : -1;
+}
+
+int
+http_job_release(struct request *request, struct response *response, struct error *err)
+{
+	request_set_parameter(request, request->id);
+	if (params_check(&request->params, no_parameters, err) != 0 ||
+	    jobs_release(request->services->jobs, request->id, err) != 0)
 		return -1;
-	rc = job_json(services, job, list, count, &json, err);
-	free_snapshots(list, count);
-	if (rc == 0)
-		response_json(response, 200, json);
-	return rc;
+	return answer_job(request, response, 0, err);
+}
+
+int
+http_job_skip(struct request *request, struct response *response, struct error *err)
+{
+	request_set_parameter(request, request->id);
+	if (params_check(&request->params, no_parameters, err) != 0 ||
+	    jobs_skip_next(request->services->jobs, request->id, request->origin, err) != 0)
+		return -1;
+	return answer_job(request, response, 0, err);
+}
+
+int
+http_job_acknowledge(struct request *request, struct response *response, struct error *err)
+{
+	request_set_parameter(request, request->id);
+	if (params_check(&request->params, no_parameters, err) != 0 ||
+	    jobs_acknowledge(request->services->jobs, request->id, err) != 0)
+		return -1;
+	return answer_job(request, response, 0, err);
 }

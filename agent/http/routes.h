@@ -61,9 +61,19 @@
 	_(GET, "/v1/events", ROLE_READ, 0, "", http_events, \
 	  "follow all runs by server-sent events") \
 	_(GET, "/v1/jobs", ROLE_READ, 0, "", http_jobs_list, \
-	  "the jobs of the configuration, each with its last run and last snapshot") \
+	  "the jobs of the configuration: schedules, last and next runs, overdue or not") \
 	_(GET, "/v1/jobs/{name}", ROLE_READ, 0, "", http_job_get, \
-	  "one of them") \
+	  "one of them, with the figures of its last runs") \
+	_(POST, "/v1/jobs/{name}/hold", ROLE_OPERATE, ROUTE_BODY, "HoldJob", http_job_hold, \
+	  "start a job no more, until it is released") \
+	_(DELETE, "/v1/jobs/{name}/hold", ROLE_OPERATE, 0, "ReleaseJob", http_job_release, \
+	  "let a held job start again") \
+	_(POST, "/v1/jobs/{name}/release", ROLE_OPERATE, 0, "ReleaseJob", http_job_release, \
+	  "the same as DELETE of its hold") \
+	_(POST, "/v1/jobs/{name}/skip", ROLE_OPERATE, 0, "SkipJob", http_job_skip, \
+	  "leave the next start of a job out") \
+	_(POST, "/v1/jobs/{name}/acknowledge", ROLE_OPERATE, 0, "AcknowledgeJump", \
+	  http_job_acknowledge, "say that figures that jumped are right, so that retention goes on") \
 	_(GET, "/v1/snapshots", ROLE_READ, 0, "", http_snapshots_list, \
 	  "snapshots, newest first") \
 	_(POST, "/v1/snapshots", ROLE_OPERATE, ROUTE_BODY | ROUTE_STREAM, "Import", \

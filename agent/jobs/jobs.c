@@ -34,24 +34,41 @@ floor_s(int64_t ms)
 	return ms / 1000 - (ms % 1000 < 0);
 }
 
-int64_t
-job_next_ms(const struct job *job, int64_t after_ms)
+static int64_t
+next_ms(const struct config_job *job, int64_t jitter_s, int64_t after_ms)
 {
 	int64_t next;
 
-	if (job->config->timetable == NULL)
+	if (job->timetable == NULL)
 		return 0;
-	next = schedule_next(job->config->timetable, floor_s(after_ms) - job->jitter_s);
-	return next == INT64_MAX ? 0 : (next + job->jitter_s) * 1000;
+	next = schedule_next(job->timetable, floor_s(after_ms) - jitter_s);
+	return next == INT64_MAX ? 0 : (next + jitter_s) * 1000;
+}
+
+int64_t
+job_next_ms(const struct job *job, int64_t after_ms)
+{
+	return next_ms(job->config, job->jitter_s, after_ms);
+}
+
+int64_t
+jobs_next_start_ms(const struct config *config, const struct config_job *job, int64_t after_ms)
+{
+	return next_ms(job, schedule_jitter(job->name, config->name, job->jitter_s), after_ms);
+}
+
+int64_t
+job_row_overdue_at_ms(const struct config_job *config, const struct job_row *row)
+{
+	int64_t since = row->last_success_ms > row->known_ms ? row->last_success_ms : row->known_ms;
+
+	return config->expect_s == 0 || since == 0 ? 0 : since + config->expect_s * 1000;
 }
 
 int64_t
 job_overdue_at_ms(const struct job *job)
 {
-	int64_t since = job->row.last_success_ms > job->row.known_ms ? job->row.last_success_ms
-	    : job->row.known_ms;
-
-	return job->config->expect_s == 0 ? 0 : since + job->config->expect_s * 1000;
+	return job_row_overdue_at_ms(job->config, &job->row);
 }
 
 static char *

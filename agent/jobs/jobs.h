@@ -107,6 +107,12 @@ int jobs_skip_next(struct jobs *jobs, const char *name, const char *by, struct e
  * rules of retention hold again.  ERROR_CONFLICT: there is no jump. */
 int jobs_acknowledge(struct jobs *jobs, const char *name, struct error *err);
 
+/* When the job becomes overdue, unless a run succeeds before; 0: never, or it is not known yet. */
+int64_t job_row_overdue_at_ms(const struct config_job *config, const struct job_row *row);
+/* The first start by schedule after an instant, in unix milliseconds; 0 if it has none. */
+int64_t jobs_next_start_ms(const struct config *config, const struct config_job *job,
+    int64_t after_ms);
+
 /* Called for whatever happened to a job, from the scheduler's thread, in the order in which it
  * happened; must not block.  run is that run as runs_get() gives it, or NULL. */
 enum job_event {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/jobs/jobs_store.h"
 #include "agent/repository/prune.h"
 #include "agent/settings.h"
 #include "shared/buffer.h"
@@ -86,6 +87,25 @@ add_settings(const struct config *config, const char *only, struct keep_row *row
 			.keep = rules_of_settings(&config->keep), .origin = mem_strdup("default") };
 }
 
+/* Jobs whose figures jumped: what is there may be all that is left of what was there before. */
+static void
+add_jumps(const json_t *jumps, const char *only, struct keep_row *rows, size_t *count,
+    struct progress *progress)
+{
+	const char *job;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)jumps, job, value) {
+		(void)value;
+		if (only != NULL && strcmp(only, job) != 0)
+			continue;
+		rows[(*count)++] = (struct keep_row){ .job = job, .origin = mem_printf(
+		    "held back: figures of job %s jumped", job) };
+		progress_note(progress, "", 0, "nothing of job '%s' is forgotten: its figures "
+		    "jumped; if they are right, POST /v1/jobs/%s/acknowledge", job, job);
+	}
+}
+
 static enum prune_part
 part_of(const json_t *arguments)
 {
@@ -120,8 +140,8 @@ prune_execute(const struct run_context *context, const json_t *arguments,
 	const struct config *config = context->config;
 	const char *job = argument_text(arguments, "job");
 	struct keep_rules given = rules_of_request(json_object_get(arguments, "keep"));
-	struct keep_row *rows = mem_calloc(config->job_count + 1, sizeof(*rows));
-	struct keep_policy policy = { .rows = rows };
+	struct keep_row *rows;
+	struct keep_policy policy = { .count = 0 };
 	struct prune_options options = {
 		.policy = &policy,
 		.part = part_of(arguments),
@@ -133,8 +153,16 @@ prune_execute(const struct run_context *context, const json_t *arguments,
 		    arguments, "join_packs", (int64_t)config->join_packs),
 	};
 	struct prune_result done = { .snapshots = NULL };
+	json_t *jumps = NULL;
 	int rc;
 
+	/* Without knowing that, nothing may be forgotten. */
+	if (jobs_store_jumps(context->store, config->state, &jumps, err) != 0)
+		return error_prefix(err, "could not tell which jobs' figures jumped: ");
+	policy.rows = rows = mem_calloc(config->job_count + 1 + json_object_size(jumps),
+	    sizeof(*rows));
+	if (options.part != PRUNE_REMOVE)
+		add_jumps(jumps, job, rows, &policy.count, progress);
 	if (has_rules(&given))
 		rows[policy.count++] = (struct keep_row){ .job = job, .keep = given,
 			.origin = mem_strdup(KEEP_ORIGIN_REQUEST) };
@@ -149,6 +177,7 @@ prune_execute(const struct run_context *context, const json_t *arguments,
 	for (size_t i = 0; i < policy.count; i++)
 		free((char *)(uintptr_t)rows[i].origin);
 	free(rows);
+	json_decref(jumps);
 	return rc;
 }
 

@@ -364,7 +364,7 @@ static void
 execute(struct runs *runs, struct run *run)
 {
 	struct run_context context = { .config = runs->config, .repo = runs->repo, .run = run->id,
-		.rights = POLICY_REMOTE, .limits = runs->limits,
+		.rights = POLICY_REMOTE, .limits = runs->limits, .store = runs->store,
 		.input = run->input.release == NULL ? NULL : &run->input.input };
 	struct error err = ERROR_INIT;
 	const char *outcome;

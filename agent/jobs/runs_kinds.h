@@ -48,6 +48,7 @@ struct run_context {
 	const char *run;           /* id, or NULL before there is one */
 	enum policy_rights rights;
 	struct run_limits *limits; /* of the settings; NULL: none */
+	struct runs_store *store;  /* the state database; NULL: a command's run */
 	const struct import_input *input; /* of an import, or NULL */
 	const struct run_pace *pace; /* while it is executed: what it works under */
 	/* Told of each entry that a restore makes or would make; may be NULL. */
