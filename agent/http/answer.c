@@ -7,6 +7,7 @@
 #include "agent/http/connections.h"
 #include "agent/http/events.h"
 #include "agent/http/later.h"
+#include "agent/http/openapi.h"
 #include "agent/http/metrics.h"
 #include "agent/http/router.h"
 #include "agent/http/server_internal.h"
@@ -22,6 +23,19 @@
 
 /* The library copies a stream in blocks of this size. */
 #define STREAM_BLOCK (32u << 10)
+
+int
+answer_handle(struct request *request, struct error *err)
+{
+	const struct openapi *openapi = server_openapi(request->http);
+
+	if (openapi_check(openapi, request->route, &request->params, err) == 0)
+		return request->route->handler(request, &request->response, err);
+	/* The log tells what it would have been done to. */
+	if (request->id != NULL)
+		request_set_parameter(request, request->id);
+	return -1;
+}
 
 /* The response is complete: back to the epoll thread, which may free the request at once. */
 static void
@@ -78,8 +92,7 @@ answer_work(void *arg)
 	struct error err = request->failure;
 	struct later *later;
 
-	if (err.code == ERROR_NONE && request->route->handler(request, &request->response,
-	    &err) == 0) {
+	if (err.code == ERROR_NONE && answer_handle(request, &err) == 0) {
 		later = request->later;
 		if (later == NULL) {
 			finish(request);
@@ -124,7 +137,7 @@ answer_inline(struct request *request)
 	int rc = -1;
 
 	if (err.code == ERROR_NONE)
-		rc = request->route->handler(request, &request->response, &err);
+		rc = answer_handle(request, &err);
 	if (rc == ROUTE_IN_WORKER)
 		return false;
 	if (rc != 0)

@@ -9,6 +9,8 @@
 
 #include "agent/http/request.h"
 
+/* Check the parameters, then call the handler; its result. */
+int answer_handle(struct request *request, struct error *err);
 /* In a worker: run the handler (or answer the failure), write the row, resume; a pool_fn. */
 void answer_work(void *request);
 /* The same for a handler that may run in the epoll thread; writes no row.  False: it wants a worker,

@@ -232,7 +232,7 @@ prepare_stream(void *arg)
 {
 	struct request *request = arg;
 
-	if (request->route->handler(request, &request->response, &request->failure) == 0) {
+	if (answer_handle(request, &request->failure) == 0) {
 		error_clear(&request->failure);
 		resume_body(request, PHASE_STREAM);
 	} else if (answer_at_once(request)) {

@@ -106,6 +106,8 @@
 	  "the forgotten snapshots that can still be brought back") \
 	_(POST, "/v1/trash/{id}/recall", ROLE_ADMIN, 0, "Recall", http_trash_recall, \
 	  "bring a forgotten snapshot back") \
+	_(GET, "/openapi.json", ROLE_READ, 0, "", http_openapi, \
+	  "this API as an OpenAPI 3.1 document") \
 	_(GET, "/livez", ROLE_NONE, ROUTE_INLINE, "", http_livez, \
 	  "the agent answers") \
 	_(GET, "/metrics", ROLE_READ, ROUTE_INLINE, "", http_metrics, \

@@ -13,6 +13,7 @@
 #include "agent/http/events.h"
 #include "agent/http/later.h"
 #include "agent/http/listen.h"
+#include "agent/http/openapi.h"
 #include "agent/http/metrics.h"
 #include "agent/http/pool.h"
 #include "agent/http/ready.h"
@@ -59,6 +60,12 @@ struct pool *
 server_pool(struct http *http)
 {
 	return http->pool;
+}
+
+const struct openapi *
+server_openapi(const struct http *http)
+{
+	return http->openapi;
 }
 
 void
@@ -418,7 +425,8 @@ http_start(const struct http_services *services, struct http **ret, struct error
 
 	raise_descriptors(config);
 	http = http_new(services);
-	if (load_tls(config, &cert, &key, err) != 0 || pool_new(WORKERS, &http->pool, err) != 0)
+	if (openapi_load(&http->openapi, err) != 0 || load_tls(config, &cert, &key, err) != 0 ||
+	    pool_new(WORKERS, &http->pool, err) != 0)
 		goto out;
 	http->status = status_cache_new(http);
 	http->metrics = metrics_new(http);
@@ -571,6 +579,7 @@ http_stop(struct http *http, int64_t drain_ms)
 	}
 	status_cache_free(http->status);
 	pool_free(http->pool);
+	openapi_free(http->openapi);
 	metrics_free(http->metrics);
 	ready_free(http->ready);
 	connections_free(http->connections);

@@ -21,6 +21,7 @@ struct connections;
 struct event_stream;
 struct listener;
 struct metrics;
+struct openapi;
 struct pool;
 struct ready;
 struct request;
@@ -32,6 +33,7 @@ struct http {
 	struct connections *connections;
 	struct pool *pool;
 	struct metrics *metrics;
+	struct openapi *openapi;
 	struct ready *ready;
 	struct status_cache *status;
 	struct listener *listeners;
@@ -68,6 +70,7 @@ struct http {
 
 const struct http_services *server_services(const struct http *http);
 struct pool *server_pool(struct http *http);
+const struct openapi *server_openapi(const struct http *http);
 /* For the journal: something that no client will hear of. */
 void server_complain(struct http *http, const struct error *err);
 bool server_may_log_refusal(struct http *http, uint64_t *ret_left_out);

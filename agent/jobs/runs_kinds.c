@@ -618,6 +618,12 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 	    "restore-table, load-rows, load");
 }
 
+const struct argument_spec *
+run_kind_arguments(enum run_kind kind)
+{
+	return kinds[kind].arguments;
+}
+
 int
 run_kind_check_form(enum run_kind kind, const json_t *arguments, struct error *err)
 {

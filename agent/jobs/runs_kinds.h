@@ -70,6 +70,9 @@ void run_result_of_snapshot(const struct snapshot *snapshot, struct run_result *
  * The arguments may be of any form. */
 const char *run_kind_action(enum run_kind kind, const json_t *arguments);
 
+/* The table by which a kind's arguments are checked. */
+const struct argument_spec *run_kind_arguments(enum run_kind kind);
+
 /* The form alone: fields, types, bounds. */
 int run_kind_check_form(enum run_kind kind, const json_t *arguments, struct error *err);
 
