@@ -13,9 +13,6 @@
 #define CHUNK_ROWS 2000
 #define CHUNK_CELLS (64u << 10)
 #define CHUNK_BYTES (1u << 20)
-/* A lock that somebody else holds is waited for so long, in steps that the server times. */
-#define LOCK_WAIT_MS 60000
-
 /* ROW_NUMBER of a diagnostic is told from here on. */
 #define VERSION_ROW_NUMBER 100700
 
@@ -277,7 +274,7 @@ execute(struct row_insert *insert, const struct row_batch *batch, struct error *
 static int
 execute_patiently(struct row_insert *insert, const struct row_batch *batch, struct error *err)
 {
-	int64_t until = time_monotonic_ms() + LOCK_WAIT_MS;
+	int64_t until = time_monotonic_ms() + insert->options.lock_wait_ms;
 	int rc;
 
 	for (;;) {

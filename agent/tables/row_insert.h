@@ -26,6 +26,8 @@ struct row_insert_options {
 	size_t rule_count;
 	enum row_duplicate on_duplicate;
 	bool stop_at_first;           /* rejected row: what follows it is not looked at */
+	/* A lock that somebody else holds is waited for so long, in steps that the session sets. */
+	int64_t lock_wait_ms;
 	struct progress *progress;
 };
 
@@ -36,7 +38,8 @@ void row_insert_free(struct row_insert *insert);
 /*
  * Insert the good rows.  counts: added to, rows that were inserted, updated and ignored; also on
  * failure, when they are in the table only if its engine knows no transactions.
- * -1 also for a deadlock (mariadb_is_retry()): then the transaction is gone.
+ * -1 also for a deadlock, or a lock that was not given in time (mariadb_is_retry()): after a
+ * deadlock the transaction is gone.
  */
 int row_insert_batch(struct row_insert *insert, struct row_batch *batch,
     struct row_load_counts *counts, struct error *err);

@@ -12,6 +12,8 @@
 
 /* A transaction that lost to another one is done again, but not for ever. */
 #define RETRY_MAX 20
+/* Locks that somebody else holds are waited for so long, if the server may take so long at all. */
+#define LOCK_WAIT_MAX_S 60u
 
 struct row_load {
 	const struct row_load_options *options;
@@ -27,6 +29,7 @@ struct row_load {
 	struct row_insert *insert;
 	struct row_batch batch;
 	struct row_load_counts counts;
+	unsigned lock_wait_s;
 	bool in_doubt;                /* the answer to a COMMIT was lost */
 };
 
@@ -45,16 +48,28 @@ set_session(struct row_load *load, struct error *err)
 	    " IF(FIND_IN_SET('NO_ZERO_DATE', @@GLOBAL.sql_mode) > 0, ',NO_ZERO_DATE', ''),"
 	    " IF(FIND_IN_SET('NO_ZERO_IN_DATE', @@GLOBAL.sql_mode) > 0, ',NO_ZERO_IN_DATE', '')),"
 	    " time_zone = '+00:00', foreign_key_checks = 1, unique_checks = 1,"
-	    " check_constraint_checks = 1, sql_notes = 0, max_error_count = 64,"
-	    " lock_wait_timeout = 60", err);
+	    " check_constraint_checks = 1, sql_notes = 0, max_error_count = 64", err);
 }
 
-/* Row by row, locks are waited for in short steps, so that a run that is cancelled ends. */
-static int
-set_lock_waits(struct row_load *load, struct error *err)
+/* The server gives up before we do, so that the connection is not lost for a lock. */
+static unsigned
+lock_wait_of(const struct mariadb_settings *server)
 {
-	return mariadb_do(load->db,
-	    "SET SESSION innodb_lock_wait_timeout = 2, lock_wait_timeout = 2", err);
+	unsigned wait = server->read_timeout_s == 0 ? LOCK_WAIT_MAX_S : server->read_timeout_s;
+
+	wait = wait > 1 ? wait - 1 : 1;
+	return wait > LOCK_WAIT_MAX_S ? LOCK_WAIT_MAX_S : wait;
+}
+
+/* How long one statement waits for a lock: of rows, of the table, of all that is committed. */
+static int
+set_lock_waits(struct row_load *load, unsigned seconds, struct error *err)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof(sql), "SET SESSION innodb_lock_wait_timeout = %u,"
+	    " lock_wait_timeout = %u", seconds, seconds);
+	return mariadb_do(load->db, sql, err);
 }
 
 static int
@@ -141,13 +156,17 @@ make_rules(struct row_load *load, struct error *err)
 static int
 open_table(struct row_load *load, struct error *err)
 {
+	load->lock_wait_s = lock_wait_of(load->options->server);
 	if (mariadb_open(load->options->server, &load->db, err) != 0 ||
-	    set_session(load, err) != 0 ||
+	    set_session(load, err) != 0 || set_lock_waits(load, load->lock_wait_s, err) != 0 ||
 	    table_read(load->db, load->options->server->name, load->options->table, &load->table,
 	    err) != 0 || check_table(load, err) != 0)
 		return -1;
 	if (load->source->begin(load->source->arg, load->table, &load->columns, &load->rule_count,
-	    err) != 0 || make_rules(load, err) != 0 || set_lock_waits(load, err) != 0)
+	    err) != 0 || make_rules(load, err) != 0)
+		return -1;
+	/* In short steps from here on, so that a run that is cancelled ends. */
+	if (set_lock_waits(load, load->lock_wait_s > 4 ? 2 : 1, err) != 0)
 		return -1;
 	row_batch_init(&load->batch, load->rule_count);
 	return row_insert_new(&(struct row_insert_options){
@@ -157,6 +176,7 @@ open_table(struct row_load *load, struct error *err)
 		.rule_count = load->rule_count,
 		.on_duplicate = load->options->on_duplicate,
 		.stop_at_first = load->options->abort_on_error,
+		.lock_wait_ms = (int64_t)load->lock_wait_s * 1000,
 		.progress = load->progress,
 	}, &load->insert, err);
 }
@@ -228,6 +248,9 @@ roll_back(struct row_load *load)
 static int
 commit(struct row_load *load, struct error *err)
 {
+	/* What cannot be done again waits for whoever backs the server up, or locked it. */
+	if (load->options->abort_on_error && set_lock_waits(load, load->lock_wait_s, err) != 0)
+		return -1;
 	if (mariadb_do(load->db, "COMMIT", err) == 0)
 		return 0;
 	load->in_doubt = mariadb_is_lost(err);
@@ -242,10 +265,22 @@ add_counts(struct row_load *load, const struct row_load_counts *more)
 	load->counts.ignored += more->ignored;
 }
 
+/* Whether a transaction is worth another try. */
+static bool
+may_retry(const struct row_load *load, unsigned attempt, int64_t until, const struct error *err)
+{
+	/* Without transactions what was done stays done. */
+	if (!load->table->transactional || !mariadb_is_retry(err))
+		return false;
+	/* Who lost to another one has waited for it; a lock may be held for ever. */
+	return err->sys == ER_LOCK_DEADLOCK ? attempt < RETRY_MAX : time_monotonic_ms() < until;
+}
+
 /* One transaction; again if another one was in its way. */
 static int
 insert_in_transaction(struct row_load *load, struct error *err)
 {
+	int64_t until = time_monotonic_ms() + (int64_t)load->lock_wait_s * 1000;
 	struct row_load_counts done;
 
 	for (unsigned attempt = 0;; attempt++) {
@@ -259,8 +294,7 @@ insert_in_transaction(struct row_load *load, struct error *err)
 		if (rc == 0)
 			break;
 		roll_back(load);
-		/* Without transactions what was done stays done. */
-		if (!load->table->transactional || !mariadb_is_retry(err) || attempt == RETRY_MAX) {
+		if (!may_retry(load, attempt, until, err)) {
 			if (!load->table->transactional)
 				add_counts(load, &done);
 			return -1;
@@ -361,6 +395,17 @@ load_rows_of_source(struct row_load *load, struct error *err)
 	return rc;
 }
 
+/* The server's words tell neither whose locks they are nor that another time may do. */
+static void
+tell_locks(const struct row_load *load, struct error *err)
+{
+	err->code = ERROR_UNAVAILABLE;
+	error_prefix(err, "locks of others are in the way in table '%.100s': ",
+	    load->options->table);
+	error_hint(err, "load again without them; SHOW ENGINE INNODB STATUS and SHOW PROCESSLIST "
+	    "tell whose they are");
+}
+
 /* What is in the table now, and what may be. */
 static void
 tell_failure(struct row_load *load, struct error *err)
@@ -404,6 +449,8 @@ row_load(const struct row_load_options *options, struct row_source *source,
 			roll_back(&load);
 		load.counts.inserted = load.counts.updated = load.counts.ignored = 0;
 	}
+	if (rc != 0 && mariadb_is_retry(err))
+		tell_locks(&load, err);
 	if (rc != 0)
 		tell_failure(&load, err);
 	*ret_counts = load.counts;
