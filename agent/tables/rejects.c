@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "shared/buffer.h"
@@ -209,11 +210,28 @@ write_failed(struct rejects *rejects, int sys, struct error *err)
 	    "/%s'", rejects->state, rejects->run);
 }
 
+/* The end of this very run has to be written to the same disk, by the journal and the log. */
+static int
+check_room(struct rejects *rejects, struct error *err)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(rejects->fd, &fs) != 0 ||
+	    (uint64_t)fs.f_bavail * fs.f_frsize >= REJECTS_ROOM_MIN + rejects->buf.len)
+		return 0;
+	error_set(err, ERROR_NO_SPACE, "could not write the rejected rows to '%.200s/" FOLDER
+	    "/%s': %llu MiB are left there for the agent itself", rejects->state, rejects->run,
+	    (unsigned long long)(REJECTS_ROOM_MIN >> 20));
+	return error_hint(err, "make room on that disk");
+}
+
 static int
 flush(struct rejects *rejects, struct error *err)
 {
 	size_t done = 0;
 
+	if (rejects->buf.len > 0 && check_room(rejects, err) != 0)
+		return -1;
 	while (done < rejects->buf.len) {
 		ssize_t n = write(rejects->fd, rejects->buf.data + done, rejects->buf.len - done);
 

@@ -7,7 +7,8 @@
  * not whole is left out by readers.
  * Runs are kept for ever, their rejects are not: the folder is kept below REJECTS_FOLDER_MAX by
  * removing those of the oldest loads, and a load that rejects more than REJECTS_RUN_MAX ends: it is
- * of another table, or has another delimiter, and must not fill the disk that the agent needs.
+ * of another table, or has another delimiter, and must not fill the disk that the agent needs.  So
+ * REJECTS_ROOM_MIN is left there, too.
  *
  * The file: REJECTS_MAGIC, then records, each a u32 length and so many bytes (shared/buffer.h):
  *   u8 0, u8 flags (1: lines end with CR LF), bytes header line           at most one, the first
@@ -28,6 +29,8 @@
 #define REJECT_REASON_MAX 4096u
 #define REJECTS_RUN_MAX (UINT64_C(256) << 20)
 #define REJECTS_FOLDER_MAX (UINT64_C(1) << 30)
+/* The journal's file of what is not written back yet grows to as much. */
+#define REJECTS_ROOM_MIN (UINT64_C(4) << 20)
 
 struct rejects;
 
@@ -41,7 +44,7 @@ void rejects_set_header(struct rejects *rejects, const char *header, size_t len,
 /*
  * number: of the row, from 1; line: where it begins in its file, from 1, or 0; column: its name, or
  * NULL if it is the row as a whole; raw: the row as it was, any bytes, cut after REJECT_RAW_MAX.
- * ERROR_BAD_REQUEST: more than REJECTS_RUN_MAX; ERROR_NO_SPACE.
+ * ERROR_BAD_REQUEST: more than REJECTS_RUN_MAX; ERROR_NO_SPACE, also with REJECTS_ROOM_MIN left.
  */
 int rejects_add(struct rejects *rejects, uint64_t number, uint64_t line, const char *column,
     const char *reason, const char *raw, size_t raw_len, struct error *err);
