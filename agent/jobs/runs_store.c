@@ -287,7 +287,8 @@ runs_store_end(struct runs_store *store, const char *id, const struct run_end *e
 	pthread_mutex_lock(&store->lock);
 	if (sql_prepare(store->db, "UPDATE runs SET state = ?2, finished = ?3, duration_ms = ?4,"
 	    " snapshot = ?5, error = ?6, losses = ?7, notes = ?8, result = ?9, loss_total = ?10,"
-	    " note_total = ?11, files = ?12, bytes = ?13, stored_bytes = ?14 WHERE id = ?1",
+	    " note_total = ?11, files = ?12, bytes = ?13, stored_bytes = ?14,"
+	    " added_bytes = ?15, changed_files = ?16, jumped = ?17 WHERE id = ?1",
 	    &statement, err) == 0) {
 		sql_bind_text(statement, 1, id);
 		sql_bind_text(statement, 2, end->outcome);
