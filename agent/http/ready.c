@@ -156,7 +156,8 @@ try_databases(void *arg)
 		    settings.connect_timeout_s > DATABASES_TIMEOUT_S)
 			settings.connect_timeout_s = DATABASES_TIMEOUT_S;
 		settings.read_timeout_s = settings.write_timeout_s = DATABASES_TIMEOUT_S;
-		if (mariadb_open(&settings, &db, &err) != 0)
+		/* A database that a migration has yet to make is none that is away. */
+		if (mariadb_open(&settings, &db, &err) != 0 && err.code != ERROR_NOT_FOUND)
 			away++;
 		mariadb_close(db);
 	}
@@ -228,7 +229,8 @@ answer_ready(size_t databases_away, struct response *response)
 		response_text(response, 200, "text/plain", "ready\n");
 		return;
 	}
-	snprintf(text, sizeof(text), "ready\nnote: %zu server%s of [database] cannot be reached\n",
+	snprintf(text, sizeof(text),
+	    "ready\nnote: %zu server%s of [database] cannot be used; GET /v1/tables says why\n",
 	    databases_away, databases_away == 1 ? "" : "s");
 	response_text(response, 200, "text/plain", text);
 }

@@ -5,7 +5,7 @@
  * state database takes writes, the scheduler is at work, the central log takes rows (where one is
  * configured).  One worker at a time looks, at most once a second; who asks meanwhile gets what was
  * found last, and a look that hangs in the disk is itself a reason.  Servers of [database] are tried
- * now and then in the background: one that is away makes runs fail but not the agent unready, and
+ * now and then in the background: one that cannot be used makes runs fail but not the agent unready, and
  * is only told of.  Nobody has to say who he is to hear it, so no answer names files or hosts.
  */
 #ifndef HOLDFAST_AGENT_HTTP_READY_H
