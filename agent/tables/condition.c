@@ -1,5 +1,6 @@
 #include "agent/tables/condition.h"
 
+#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -234,27 +235,62 @@ blame(struct error *err)
 	return error_prefix(err, "the condition cannot be asked of the rows: ");
 }
 
+static int
+prepare(struct mariadb *db, const struct buffer *sql, struct error *err)
+{
+	MYSQL_STMT *stmt = mysql_stmt_init(mariadb_handle(db));
+	int rc;
+
+	if (stmt == NULL)
+		return mariadb_error(db, "prepare a statement", err);
+	rc = mysql_stmt_prepare(stmt, (const char *)sql->data, sql->len);
+	if (rc != 0)
+		rc = mariadb_stmt_error(db, stmt, "prepare the condition", err);
+	mysql_stmt_close(stmt);
+	return rc;
+}
+
 int
 condition_prepare(struct mariadb *db, const char *database, const char *table, const char *text,
     struct error *err)
 {
 	struct buffer sql = BUFFER_INIT;
-	MYSQL_STMT *stmt = NULL;
 	int rc = condition_check(text, err);
 
 	if (rc != 0)
 		return -1;
-	stmt = mysql_stmt_init(mariadb_handle(db));
-	if (stmt == NULL)
-		return mariadb_error(db, "prepare a statement", err);
 	put_statement(&sql, "SELECT 1 FROM ", database, table, text, "");
-	if (mysql_stmt_prepare(stmt, (const char *)sql.data, sql.len) != 0) {
-		mariadb_stmt_error(db, stmt, "prepare the condition", err);
+	if (prepare(db, &sql, err) != 0)
 		rc = blame(err);
-	}
-	mysql_stmt_close(stmt);
 	buffer_done(&sql);
 	return rc;
+}
+
+int
+condition_prepare_columns(struct mariadb *db, const char *table, const char *const *columns,
+    size_t count, const char *text, struct error *err)
+{
+	struct buffer sql = BUFFER_INIT;
+	int rc = condition_check(text, err);
+
+	if (rc != 0)
+		return -1;
+	buffer_put_text(&sql, "SELECT 1 FROM (SELECT ");
+	for (size_t i = 0; i < count; i++) {
+		buffer_put_text(&sql, i > 0 ? ",NULL AS " : "NULL AS ");
+		mariadb_put_name(&sql, columns[i]);
+	}
+	buffer_put_text(&sql, ") AS ");
+	mariadb_put_name(&sql, table);
+	buffer_printf(&sql, " WHERE (%s\n)", text);
+	rc = prepare(db, &sql, err);
+	/* MATCH wants an index, which only a table has. */
+	if (rc != 0 && (err->sys == ER_WRONG_ARGUMENTS || err->sys == ER_FT_MATCHING_KEY_NOT_FOUND)) {
+		error_clear(err);
+		rc = 0;
+	}
+	buffer_done(&sql);
+	return rc == 0 ? 0 : blame(err);
 }
 
 int

@@ -10,6 +10,7 @@
 #ifndef HOLDFAST_AGENT_TABLES_CONDITION_H
 #define HOLDFAST_AGENT_TABLES_CONDITION_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/error.h"
@@ -25,6 +26,12 @@ int condition_check(const char *text, struct error *err);
  */
 int condition_prepare(struct mariadb *db, const char *database, const char *table,
     const char *text, struct error *err);
+/*
+ * The same where the table is not there yet: whether it can be asked of one with these columns,
+ * whatever their types.
+ */
+int condition_prepare_columns(struct mariadb *db, const char *table, const char *const *columns,
+    size_t count, const char *text, struct error *err);
 /* How many rows fulfil it. */
 int condition_count(struct mariadb *db, const char *database, const char *table,
     const char *text, uint64_t *ret, struct error *err);
