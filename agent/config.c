@@ -241,9 +241,9 @@ check_together(const struct config *config, struct error *err)
 		return error_set(err, ERROR_CONFIG, "%s: 'tls_cert' and 'tls_key' need each other",
 		    source_of(config, "agent", config->tls_cert != NULL ? "tls_cert" : "tls_key"));
 	if (check_parity(config, err) != 0 || check_io(config, err) != 0 ||
-	    config_check_servers(config, err) != 0)
+	    config_check_servers(config, err) != 0 || config_check_jobs(config, err) != 0)
 		return -1;
-	return config_check_jobs(config, err);
+	return config_check_hooks(config, err);
 }
 
 int

@@ -57,6 +57,8 @@ struct config_job {
 	size_t path_count;
 	char **exclude;
 	size_t exclude_count;
+	char *before, *after, *on_failure; /* see argv_parse(); or NULL */
+	int64_t hook_timeout_s;
 	char *schedule, *timezone; /* as written, or NULL */
 	struct schedule *timetable; /* of both; NULL: no schedule */
 	int64_t jitter_s, expect_s; /* 0: none */

@@ -186,6 +186,15 @@
 	    "absolute folders that this job backs up, into one snapshot") \
 	_("job", "exclude", LIST, exclude, "", 1, SETTING_TEXT_MAX, "", \
 	    "patterns left out of it, besides those of every backup") \
+	_("job", "before", TEXT, before, "", 1, SETTING_TEXT_MAX, "", \
+	    "program with its arguments that runs before a backup of the job: with status 75 the " \
+	    "run is skipped, with any other but 0 it fails") \
+	_("job", "after", TEXT, after, "", 1, SETTING_TEXT_MAX, "", \
+	    "the same after one that succeeded: with any status but 0 the run warns") \
+	_("job", "on_failure", TEXT, on_failure, "", 1, SETTING_TEXT_MAX, "", \
+	    "the same after one that failed or was cancelled") \
+	_("job", "hook_timeout", DURATION, hook_timeout_s, "1h", 1, 7 * 86400, "", \
+	    "how long each of them may take") \
 	_("job", "schedule", TEXT, schedule, "", 1, 255, "", \
 	    "when it starts: the five fields of cron, or @hourly, @daily, @weekly, @monthly, " \
 	    "@yearly; default: only when it is asked for") \

@@ -79,6 +79,8 @@ int config_job_begin(struct config *config, const char *name, const char *where,
     struct config_job **ret, struct error *err);
 void config_jobs_free(struct config *config);
 int config_check_jobs(const struct config *config, struct error *err);
+/* agent/config_hooks.c: how the hooks of jobs are written.  ERROR_CONFIG. */
+int config_check_hooks(const struct config *config, struct error *err);
 /* "job NAME": {...} for each. */
 void config_jobs_to_json(const struct config *config, json_t *all);
 

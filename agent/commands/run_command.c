@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/commands/progress_line.h"
+#include "agent/jobs/run_hooks.h"
 #include "shared/buffer.h"
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -24,8 +25,10 @@ struct work {
 	struct run_result result;
 	struct timespec began;
 	int64_t duration_ms;
-	const char *outcome;
+	const char *outcome;   /* NULL: nothing was begun */
 };
+
+#define SKIPPED "skipped"
 
 static void
 show_remarks(const struct remarks *remarks, const char *label)
@@ -76,6 +79,7 @@ static void
 write_log(struct work *work, const struct error *failure)
 {
 	char *parameter = run_kind_parameter(work->command->kind, work->command->arguments);
+	const char *hook = json_string_value(json_object_get(work->result.json, "hook_failed"));
 	char *lost = NULL;
 	struct action action = { .date = work->began,
 		.action = run_kind_action(work->command->kind, work->command->arguments),
@@ -91,8 +95,13 @@ write_log(struct work *work, const struct error *failure)
 
 	if (work->result.snapshot[0] != '\0')
 		action.snapshot = work->result.snapshot;
+	/* It is no backup, and must not count as one. */
+	if (strcmp(work->outcome, SKIPPED) == 0)
+		action.action = "BackupSkipped";
 	if (failure->code != ERROR_NONE)
 		action.message = failure->message;
+	else if (hook != NULL)
+		action.message = hook;
 	else if (work->progress.losses.total > 0)
 		action.message = lost = mem_printf("%llu %s, the first: %s (%s)",
 		    (unsigned long long)work->progress.losses.total,
@@ -133,6 +142,31 @@ add_limits(const struct session *session, json_t *arguments, struct error *err)
 	return rc;
 }
 
+/* The run itself, and the hooks of the job that it is a backup of. */
+static int
+execute_checked(struct work *work, const struct run_context *context, const json_t *arguments,
+    struct error *err)
+{
+	enum run_kind kind = work->command->kind;
+	struct run_hooks hooks;
+	int rc = run_hooks_before(&hooks, kind, context, arguments, &work->progress, err);
+
+	if (rc > 0)
+		work->outcome = SKIPPED;
+	else if (rc == 0)
+		rc = run_kind_execute(
+		    kind, context, arguments, &work->progress, &work->result, err);
+	if (rc == 0) {
+		error_clear(err);
+		work->outcome = work->progress.losses.total > 0 ? "warn" : "ok";
+	} else if (rc < 0) {
+		work->outcome = err->code == ERROR_CANCELLED ? "cancelled" : "failed";
+	}
+	work->outcome = run_hooks_after(
+	    &hooks, context, &work->progress, &work->result, work->outcome, err);
+	return rc == 0 ? 0 : -1;
+}
+
 static int
 execute(struct work *work, struct error *err)
 {
@@ -158,8 +192,7 @@ execute(struct work *work, struct error *err)
 	}
 	context.limits = run_limits_new(work->session->config);
 	work->line = progress_line_start(&work->progress);
-	rc = run_kind_execute(work->command->kind, &context, arguments, &work->progress,
-	    &work->result, err);
+	rc = execute_checked(work, &context, arguments, err);
 	progress_line_stop(work->line);
 	run_limits_free(context.limits);
 	json_decref(arguments);
@@ -182,7 +215,7 @@ report(struct work *work, const struct error *failure, struct error *err)
 		*err = *failure;
 		return -1;
 	}
-	return work->progress.losses.total > 0 ? EXIT_LOSSES : EXIT_OK;
+	return strcmp(work->outcome, "warn") == 0 ? EXIT_LOSSES : EXIT_OK;
 }
 
 int
@@ -200,9 +233,7 @@ run_command(struct session *session, const struct run_command *command, struct e
 		memcpy(command->ret_id, work.id, sizeof(work.id));
 	progress_init(&work.progress);
 	work.began = time_now();
-	if (execute(&work, &failure) == 0)
-		work.outcome = work.progress.losses.total > 0 ? "warn" : "ok";
-	else
+	if (execute(&work, &failure) != 0 && work.outcome == NULL)
 		work.outcome = failure.code == ERROR_CANCELLED ? "cancelled" : "failed";
 	work.duration_ms = time_monotonic_ms() - began_ms;
 	write_log(&work, &failure);

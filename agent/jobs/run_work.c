@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/jobs/run_hooks.h"
 #include "agent/jobs/runs_internal.h"
 #include "agent/repository/snapshot.h"
 #include "shared/buffer.h"
@@ -87,14 +88,19 @@ jumps_text(const json_t *run)
 static char *
 warnings_text(const json_t *run)
 {
-	char *losses = losses_text(run), *jumps = jumps_text(run), *both;
+	const char *hook = text_of(json_object_get(run, "result"), "hook_failed");
+	char *texts[] = { jumps_text(run), hook == NULL ? NULL : mem_strdup(hook),
+		losses_text(run) };
+	struct buffer all = BUFFER_INIT;
 
-	if (losses == NULL || jumps == NULL)
-		return losses != NULL ? losses : jumps;
-	both = mem_printf("%s; %s", jumps, losses);
-	free(jumps);
-	free(losses);
-	return both;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		if (texts[i] != NULL)
+			buffer_printf(&all, "%s%s", all.len == 0 ? "" : "; ", texts[i]);
+		free(texts[i]);
+	}
+	if (all.len == 0)
+		return NULL;
+	return buffer_take(&all);
 }
 
 /* The action's name.  A start that was left out is no backup, and must not count as one. */
@@ -250,14 +256,38 @@ deactivate(struct runs *runs, struct run *run)
 	}
 }
 
+/* {"run", "kind", "job" of one that works for a job}, for our own log. */
+static json_t *
+run_fields(const struct run *run)
+{
+	json_t *fields = json_pack("{s:s, s:s}", "run", run->id, "kind", run_kind_word(run->kind));
+	const char *job = run_job(run->kind, run->arguments);
+
+	if (job != NULL)
+		json_object_set_new(fields, "job", json_string(job));
+	return fields;
+}
+
+static void
+report_start(const struct run *run)
+{
+	json_t *fields = run_fields(run);
+
+	json_object_set(fields, "arguments", run->arguments);
+	log_event(LOG_LEVEL_INFO, "run-started", fields);
+}
+
 static void
 report_end(const struct run *run, const struct error *trouble)
 {
+	json_t *fields = run_fields(run);
+
+	json_object_set_new(fields, "outcome", json_string(run->outcome));
+	json_object_set_new(fields, "duration_ms", json_integer(run->end.duration_ms));
+	json_object_set(fields, "error", json_object_get(run->final, "error"));
 	log_event(strcmp(run->outcome, "failed") == 0 || strcmp(run->outcome, "aborted") == 0
 	    ? LOG_LEVEL_ERROR : strcmp(run->outcome, "ok") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-	    "run-ended", json_pack("{s:s, s:s, s:s, s:I, s:O}", "run", run->id, "kind",
-	    run_kind_word(run->kind), "outcome", run->outcome, "duration_ms",
-	    (json_int_t)run->end.duration_ms, "error", json_object_get(run->final, "error")));
+	    "run-ended", fields);
 	if (trouble->code != ERROR_NONE)
 		log_error("run-not-saved", trouble, json_pack("{s:s}", "run", run->id));
 }
@@ -360,44 +390,60 @@ runs_save_ended(struct runs *runs)
 	}
 }
 
+/* Do it, with the job's hook before it; returns the outcome as far as that goes. */
+static const char *
+work(struct runs *runs, struct run *run, const struct run_context *context,
+    struct run_hooks *hooks, struct error *err)
+{
+	bool warned;
+	int rc = progress_check(&run->progress, err);
+
+	if (rc == 0)
+		rc = run_hooks_before(
+		    hooks, run->kind, context, run->arguments, &run->progress, err);
+	if (rc > 0)
+		return RUN_SKIPPED_WORD;
+	if (rc == 0 && run_kind_execute(run->kind, context, run->arguments, &run->progress,
+	    &run->result, err) == 0) {
+		error_clear(err);
+		pthread_mutex_lock(&run->progress.lock);
+		warned = run->progress.losses.total > 0;
+		pthread_mutex_unlock(&run->progress.lock);
+		run_find_jumps(runs, run);
+		warned |= json_object_get(run->result.json, "jumps") != NULL;
+		return warned ? "warn" : "ok";
+	}
+	if (err->code == ERROR_CANCELLED) {
+		pthread_mutex_lock(&runs->lock);
+		if (runs->stopping)
+			error_set(err, ERROR_CANCELLED, "the agent was stopped");
+		pthread_mutex_unlock(&runs->lock);
+		return "cancelled";
+	}
+	if (err->code == ERROR_NONE)
+		error_set(err, ERROR_INTERNAL, "the run failed without a reason");
+	return "failed";
+}
+
 static void
 execute(struct runs *runs, struct run *run)
 {
 	struct run_context context = { .config = runs->config, .repo = runs->repo, .run = run->id,
 		.rights = POLICY_REMOTE, .limits = runs->limits, .store = runs->store,
 		.input = run->input.release == NULL ? NULL : &run->input.input };
+	struct run_hooks hooks = { .job = NULL };
 	struct error err = ERROR_INIT;
 	const char *outcome;
-	bool warned;
 
 	/* If this is not recorded and we crash, the run is queued again instead of aborted. */
 	if (runs_store_state(runs->store, run->id, "running", run->started_text, &err) != 0)
 		log_error("run-not-saved", &err, json_pack("{s:s}", "run", run->id));
-	log_event(LOG_LEVEL_INFO, "run-started", json_pack("{s:s, s:s, s:O}", "run", run->id,
-	    "kind", run_kind_word(run->kind), "arguments", run->arguments));
+	report_start(run);
 	runs_tell_job_started(runs, run);
 	error_clear(&err);
-	if (progress_check(&run->progress, &err) == 0 &&
-	    run_kind_execute(
-		run->kind, &context, run->arguments, &run->progress, &run->result, &err) == 0) {
-		error_clear(&err);
-		pthread_mutex_lock(&run->progress.lock);
-		warned = run->progress.losses.total > 0;
-		pthread_mutex_unlock(&run->progress.lock);
-		run_find_jumps(runs, run);
-		warned |= json_object_get(run->result.json, "jumps") != NULL;
-		outcome = warned ? "warn" : "ok";
-	} else if (err.code == ERROR_CANCELLED) {
-		outcome = "cancelled";
-		pthread_mutex_lock(&runs->lock);
-		if (runs->stopping)
-			error_set(&err, ERROR_CANCELLED, "the agent was stopped");
-		pthread_mutex_unlock(&runs->lock);
-	} else {
-		outcome = "failed";
-		if (err.code == ERROR_NONE)
-			error_set(&err, ERROR_INTERNAL, "the run failed without a reason");
-	}
+	outcome = work(runs, run, &context, &hooks, &err);
+	outcome = run_hooks_after(
+	    &hooks, &context, &run->progress, &run->result, outcome, &err);
 	run_finish(runs, run, outcome, &err);
 }
 

@@ -1025,7 +1025,7 @@ an_import_that_was_queued_at_the_end_of_the_agent_fails_at_its_start(void **stat
 /* A job "home" of the settings, with no rule of its own unless that is asked for. */
 struct job_place {
 	struct config_job job, *list;
-	char *path, *pattern, *sources[16];
+	char *path, *pattern, *sources[64];
 };
 
 static void

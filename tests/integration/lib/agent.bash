@@ -362,7 +362,7 @@ log_rows() {
 
 run_has_ended() {
 	api GET "/v1/runs/$1" || return 1
-	[[ $(json '.state') =~ ^(ok|warn|failed|cancelled|aborted)$ ]]
+	[[ $(json '.state') =~ ^(ok|warn|failed|cancelled|aborted|skipped)$ ]]
 }
 
 wait_run() {
