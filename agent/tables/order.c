@@ -13,9 +13,13 @@
 #include "agent/tables/restore_internal.h"
 #include "shared/mem.h"
 
+/* Beside its bytes, what a row costs the server is that of about so many. */
+#define ROW_COST 40
+
 struct place {
 	const char *name;
 	size_t asked;    /* its place among the names as they were given */
+	uint64_t cost;   /* of loading it, in bytes */
 	size_t *needs;   /* indexes of others, by the order of asked */
 	size_t need_count, need_cap;
 	bool placed;
@@ -93,6 +97,18 @@ find_needs(struct place *place, const char *create, const char *database,
 	}
 }
 
+/* A number in a file is not believed: it only says what goes first. */
+static uint64_t
+cost_of(const struct table_source *source)
+{
+	const char *rows = ocf_meta(source->file, CONTAINER_PREFIX "rows", NULL);
+	uint64_t count = rows == NULL ? 0 : strtoull(rows, NULL, 10);
+
+	if (count > source->size)
+		count = source->size;
+	return source->size + count * ROW_COST;
+}
+
 static int
 read_needs(struct repository *repo, const struct tables_restore_options *options,
     struct place *place, const struct place *sorted, size_t count, struct error *err)
@@ -104,6 +120,7 @@ read_needs(struct repository *repo, const struct tables_restore_options *options
 	one.table = place->name;
 	if (source_open(repo, &one, &source, err) != 0)
 		return -1;
+	place->cost = cost_of(&source);
 	create = ocf_meta(source.file, CONTAINER_PREFIX "create", NULL);
 	if (create != NULL)
 		find_needs(place, create, ocf_meta(source.file, CONTAINER_PREFIX "database", NULL),
@@ -170,6 +187,24 @@ put_needs(const struct place *places, const size_t *position, struct restore_ord
 	}
 }
 
+/* Needs are steps before it, so that the last is known first. */
+static void
+put_weights(const struct place *places, struct restore_order *order)
+{
+	for (size_t i = order->count; i-- > 0;) {
+		struct restore_step *step = &order->steps[i];
+
+		/* So far the heaviest of those that need it. */
+		step->weight += places[step->asked].cost;
+		for (size_t k = 0; k < step->need_count; k++) {
+			struct restore_step *need = &order->steps[step->needs[k]];
+
+			if (need->weight < step->weight)
+				need->weight = step->weight;
+		}
+	}
+}
+
 int
 restore_order_make(struct repository *repo, const struct tables_restore_options *options,
     const char *const *names, size_t count, struct restore_order *ret, struct error *err)
@@ -199,6 +234,7 @@ restore_order_make(struct repository *repo, const struct tables_restore_options 
 			ret->steps[i].asked = next;
 		}
 		put_needs(places, position, ret);
+		put_weights(places, ret);
 	}
 	for (size_t i = 0; i < count; i++)
 		free(places[i].needs);

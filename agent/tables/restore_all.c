@@ -1,5 +1,10 @@
 /*
- * Several tables, over several connections: each thread takes the first that may go next.
+ * Several tables, over several connections: of those that may go next each thread takes the one
+ * with the most behind it, so that at the end none loads a large table while the others are idle.
+ *
+ * Threads wait for each other in two places, and hold nothing there that another one needs: before
+ * a step that needs others, with no connection, and before the swap, on a connection that is in no
+ * transaction and so has no locks at the server.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -41,17 +46,23 @@ may_run(const struct crew *crew, size_t i)
 static bool
 take_step(struct crew *crew, size_t *ret)
 {
+	const struct restore_step *steps = crew->order.steps;
+
 	for (;;) {
+		size_t best = crew->order.count;
 		bool left = false;
 
 		if (crew->failure.code != ERROR_NONE)
 			return false;
 		for (size_t i = 0; i < crew->order.count; i++) {
-			if (may_run(crew, i)) {
-				*ret = i;
-				return true;
-			}
+			if (may_run(crew, i) && (best == crew->order.count ||
+			    steps[i].weight > steps[best].weight))
+				best = i;
 			left = left || crew->states[i] == STEP_WAITS;
+		}
+		if (best < crew->order.count) {
+			*ret = best;
+			return true;
 		}
 		/* What still waits does so for one that runs: needs are steps before it. */
 		if (!left)

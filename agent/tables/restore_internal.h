@@ -68,6 +68,9 @@ struct restore_step {
 	size_t asked;     /* its place among the names as they were given */
 	size_t *needs;    /* steps before it */
 	size_t need_count;
+	/* Of those that may go next the one with the most goes first: what it and the longest chain
+	 * of those that need it take, in bytes. */
+	uint64_t weight;
 };
 struct restore_order {
 	struct restore_step *steps;
