@@ -155,6 +155,7 @@ format_value() {
 	local value=$1 unit=$2
 	case $unit in
 	s) awk "BEGIN { printf \"%.2f s\", $value }" ;;
+	us) awk "BEGIN { printf \"%.0f us\", $value * 1000000 }" ;;
 	ms) awk "BEGIN { printf \"%.1f ms\", $value * 1000 }" ;;
 	MB) awk "BEGIN { printf \"%.1f MB\", $value / 1e6 }" ;;
 	MiB) awk "BEGIN { printf \"%.0f MiB\", $value / 1024 }" ;;

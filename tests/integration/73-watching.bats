@@ -117,6 +117,13 @@ ready_is() {
 	wait_for metric_is_above holdfast_repository_size_bytes 3000000
 	metric_is_above holdfast_repository_capacity_bytes "$(metric holdfast_repository_free_bytes)"
 
+	# The agent's own log tells each once, with the job's name.
+	for name in good:ok warned:warn failed:failed; do
+		[ "$(grep -c "\"event\":\"run-ended\".*\"job\":\"${name%:*}\",\"outcome\":\"${name#*:}\"" \
+			"$(agent_log)")" = 1 ]
+	done
+	[ "$(grep -c '"event":"run-started".*"job":"failed"' "$(agent_log)")" = 1 ]
+
 	# All but those of a central log, which is not configured; each with help and type.
 	api GET /metrics
 	for name in $(sed -n 's/^# HELP \([a-z_]*\) .*/\1/p' "$API_BODY"); do
