@@ -9,6 +9,7 @@
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/server_internal.h"
+#include "shared/log.h"
 #include "shared/mariadb.h"
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -27,6 +28,7 @@
 	_(STATE, "the state database takes no writes") \
 	_(SCHEDULER, "no job is started by schedule") \
 	_(LOG, "the central log takes no rows") \
+	_(STARTING, "nobody has looked yet") \
 	_(HANGING, "looking at the repository or the state database takes too long")
 
 enum reason {
@@ -43,6 +45,7 @@ struct ready {
 	bool known, looking;
 	int64_t began_ms, looked_ms; /* the present look, the last one's end */
 	bool reasons[REASON_COUNT];
+	bool told[REASON_COUNT]; /* in our own log; of whoever looks */
 	bool trying;
 	int64_t tried_ms; /* 0: never */
 	size_t databases_away;
@@ -81,55 +84,47 @@ log_is_away(struct log_ship *ship)
 	return away;
 }
 
-/* Only our own log gets what exactly is wrong. */
 static bool
-find_repository(struct http *http)
+find_repository(struct http *http, struct error *err)
 {
 	struct storage *storage = repository_storage(http->services.repo);
-	struct error err = ERROR_INIT;
-	int rc = repository_exists(storage, &err);
+	int rc = repository_exists(storage, err);
 
 	if (rc == 0) {
-		error_set(&err, ERROR_NOT_FOUND, "there is no repository at '%.300s' any more",
+		error_set(err, ERROR_NOT_FOUND, "there is no repository at '%.300s' any more",
 		    storage_url(storage));
-		error_hint(&err, "is its disk mounted?");
+		error_hint(err, "is its disk mounted?");
 	}
-	if (rc != 1)
-		server_complain(http, &err);
 	return rc == 1;
 }
 
-static bool
-write_state(struct http *http)
+/* Only our own log gets what exactly is wrong, and once: it is asked again and again. */
+static void
+note(struct ready *ready, enum reason reason, bool good, const struct error *why, bool *reasons)
 {
-	struct error err = ERROR_INIT;
-
-	if (runs_healthy(http->services.runs, &err) == 0)
-		return true;
-	server_complain(http, &err);
-	return false;
-}
-
-static bool
-ask_scheduler(struct http *http)
-{
-	struct error err = ERROR_INIT;
-
-	if (http->services.jobs == NULL || jobs_healthy(http->services.jobs, &err))
-		return true;
-	server_complain(http, &err);
-	return false;
+	reasons[reason] = !good;
+	if (!good && !ready->told[reason])
+		log_error("not-ready", why, NULL);
+	if (good && ready->told[reason])
+		log_event(LOG_LEVEL_INFO, "ready-again", NULL);
+	ready->told[reason] = !good;
 }
 
 static void
 look(struct ready *ready)
 {
+	const struct http_services *services = &ready->http->services;
 	bool reasons[REASON_COUNT] = { false };
+	struct error err = ERROR_INIT;
 
-	reasons[REASON_REPOSITORY] = !find_repository(ready->http);
-	reasons[REASON_STATE] = !write_state(ready->http);
-	reasons[REASON_SCHEDULER] = !ask_scheduler(ready->http);
-	reasons[REASON_LOG] = log_is_away(ready->http->services.ship);
+	note(ready, REASON_REPOSITORY, find_repository(ready->http, &err), &err, reasons);
+	error_clear(&err);
+	note(ready, REASON_STATE, runs_healthy(services->runs, &err) == 0, &err, reasons);
+	error_clear(&err);
+	note(ready, REASON_SCHEDULER, services->jobs == NULL || jobs_healthy(services->jobs, &err),
+	    &err, reasons);
+	/* Its own thread has told. */
+	reasons[REASON_LOG] = log_is_away(services->ship);
 	pthread_mutex_lock(&ready->lock);
 	memcpy(ready->reasons, reasons, sizeof(reasons));
 	ready->known = true;
@@ -261,7 +256,7 @@ http_readyz(struct request *request, struct response *response, struct error *er
 
 	pthread_mutex_lock(&ready->lock);
 	memcpy(reasons, ready->reasons, sizeof(reasons));
-	/* Somebody else's look, which may be the first one. */
+	reasons[REASON_STARTING] = !ready->known;
 	reasons[REASON_HANGING] = ready->looking && now_ms - ready->began_ms > HANGING_MS;
 	away = ready->databases_away;
 	pthread_mutex_unlock(&ready->lock);

@@ -1,7 +1,7 @@
 /*
  * The parts of a table's restore: restore.c (what is done with one), restore_all.c and order.c
  * (several), source.c (the file),
- * swap.c (the shadow table and how it takes the table's place).
+ * swap.c and swap_place.c (the shadow table and how it takes the table's place).
  */
 #ifndef HOLDFAST_AGENT_TABLES_RESTORE_INTERNAL_H
 #define HOLDFAST_AGENT_TABLES_RESTORE_INTERNAL_H
@@ -32,9 +32,14 @@ void source_close(struct table_source *source);
 
 #define SHADOW_NAME_SIZE 40
 
+/* Seconds that a statement of the swap waits for others at a time. */
+#define SWAP_LOCK_WAIT "2"
+
 /* One table that is being put in another's place. */
 struct swap {
 	struct mariadb *db;
+	const struct mariadb_settings *server; /* for a second connection; lent */
+	int64_t until_ms;       /* by the monotonic clock: so long others are waited for */
 	const char *database, *target;
 	char shadow[SHADOW_NAME_SIZE], old[SHADOW_NAME_SIZE];
 	bool is_sequence;
@@ -45,7 +50,8 @@ struct swap {
 	size_t trigger_count;
 };
 
-void swap_init(struct swap *swap, struct mariadb *db, const char *database, const char *target);
+void swap_init(struct swap *swap, struct mariadb *db, const struct mariadb_settings *server,
+    const char *database, const char *target);
 void swap_done(struct swap *swap);
 /* One restore of a table at a time; the lock goes with the connection. */
 int swap_lock(struct swap *swap, struct error *err);
@@ -61,6 +67,21 @@ void swap_abandon(struct swap *swap);
 int swap_is_referred_to(struct swap *swap, struct error *err);
 /* 1 if there is a table of this name, 0 if not, -1 error. */
 int swap_exists(struct swap *swap, const char *name, struct error *err);
+
+/* For swap.c and swap_place.c.  From here on statements wait for others by turns. */
+int swap_begin_patience(struct swap *swap, struct error *err);
+/* After a failure, with a pause: whether it was for others, and may be tried again. */
+bool swap_again(const struct swap *swap, struct error *err);
+int swap_drop(const struct swap *swap, const char *name, struct error *err);
+/* RENAME TABLE a TO b[, c TO d], tried once. */
+int swap_rename(const struct swap *swap, const char *a, const char *b, const char *c, const char *d,
+    struct error *err);
+/* 1 if a foreign key of any table refers to this name, 0 if not, -1 error. */
+int swap_is_named(struct swap *swap, const char *name, struct error *err);
+/* The shadow into the place of a table that is there. */
+int swap_replace(struct swap *swap, struct error *err);
+/* Foreign keys of others, which followed the old table, refer to the target again. */
+int swap_bring_keys(struct swap *swap, struct error *err);
 
 /* Several tables, what another one needs first. */
 struct restore_step {

@@ -4,24 +4,36 @@
  * RENAME is atomic, but foreign keys of other tables follow the table that is renamed away; they
  * are brought back by dropping it and by renaming the new one to its name and back, in one
  * statement.
+ * That is done in swap_place.c.
  * Names of foreign keys and triggers belong to the old table until it is gone: the shadow has its
  * own under names of ours, which are exchanged at the end, so that they act at every moment.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "agent/tables/restore_internal.h"
 #include "shared/mem.h"
+#include "shared/text.h"
+
+/*
+ * While a statement that changes a table waits for those who use it, nobody else can begin to: so
+ * each wait is short, and others have their turn before the next one.
+ */
+#define LOCK_PATIENCE_MS 60000
+#define LOCK_PAUSE_MS 100
 
 void
-swap_init(struct swap *swap, struct mariadb *db, const char *database, const char *target)
+swap_init(struct swap *swap, struct mariadb *db, const struct mariadb_settings *server,
+    const char *database, const char *target)
 {
 	unsigned long long hash = XXH3_64bits(target, strlen(target));
 
 	memset(swap, 0, sizeof(*swap));
 	swap->db = db;
+	swap->server = server;
 	swap->database = database;
 	swap->target = target;
 	swap->home = database;
@@ -43,18 +55,41 @@ put_table(const struct swap *swap, const char *name, struct buffer *sql)
 	mariadb_put_name(sql, name);
 }
 
+int
+swap_begin_patience(struct swap *swap, struct error *err)
+{
+	swap->until_ms = time_monotonic_ms() + LOCK_PATIENCE_MS;
+	return mariadb_do(swap->db, "SET SESSION lock_wait_timeout = " SWAP_LOCK_WAIT
+	    ", innodb_lock_wait_timeout = " SWAP_LOCK_WAIT, err);
+}
+
+bool
+swap_again(const struct swap *swap, struct error *err)
+{
+	static const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
+
+	if (!mariadb_is_retry(err) || time_monotonic_ms() >= swap->until_ms)
+		return false;
+	nanosleep(&pause, NULL);
+	error_clear(err);
+	return true;
+}
+
 /* Run what is in the buffer, and empty it. */
 static int
 run(const struct swap *swap, struct buffer *sql, struct error *err)
 {
-	int rc = mariadb_exec(swap->db, (const char *)sql->data, sql->len, NULL, err);
+	int rc;
 
+	do
+		rc = mariadb_exec(swap->db, (const char *)sql->data, sql->len, NULL, err);
+	while (rc != 0 && swap_again(swap, err));
 	buffer_clear(sql);
 	return rc;
 }
 
-static int
-drop(const struct swap *swap, const char *name, struct error *err)
+int
+swap_drop(const struct swap *swap, const char *name, struct error *err)
 {
 	struct buffer sql = BUFFER_INIT;
 	int rc;
@@ -66,10 +101,9 @@ drop(const struct swap *swap, const char *name, struct error *err)
 	return rc;
 }
 
-/* RENAME TABLE a TO b[, c TO d] */
-static int
-rename_tables(const struct swap *swap, const char *a, const char *b, const char *c,
-    const char *d, struct error *err)
+int
+swap_rename(const struct swap *swap, const char *a, const char *b, const char *c, const char *d,
+    struct error *err)
 {
 	struct buffer sql = BUFFER_INIT;
 	int rc;
@@ -84,7 +118,7 @@ rename_tables(const struct swap *swap, const char *a, const char *b, const char 
 		buffer_put_text(&sql, " TO ");
 		put_table(swap, d, &sql);
 	}
-	rc = run(swap, &sql, err);
+	rc = mariadb_exec(swap->db, (const char *)sql.data, sql.len, NULL, err);
 	buffer_done(&sql);
 	return rc;
 }
@@ -110,9 +144,8 @@ swap_exists(struct swap *swap, const char *name, struct error *err)
 	    " WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", name, err);
 }
 
-/* 1 if a foreign key of any table refers to this name. */
-static int
-is_referred_to(struct swap *swap, const char *name, struct error *err)
+int
+swap_is_named(struct swap *swap, const char *name, struct error *err)
 {
 	return count_of(swap, "SELECT COUNT(*) FROM information_schema.KEY_COLUMN_USAGE"
 	    " WHERE REFERENCED_TABLE_SCHEMA = ? AND REFERENCED_TABLE_NAME = ?", name, err);
@@ -121,7 +154,7 @@ is_referred_to(struct swap *swap, const char *name, struct error *err)
 int
 swap_is_referred_to(struct swap *swap, struct error *err)
 {
-	return is_referred_to(swap, swap->target, err);
+	return swap_is_named(swap, swap->target, err);
 }
 
 int
@@ -153,32 +186,43 @@ swap_lock(struct swap *swap, struct error *err)
 	return rc;
 }
 
+/* The table as it was comes back in place of the new one, or of none. */
+static int
+take_back(struct swap *swap, bool replaced, struct error *err)
+{
+	int rc;
+
+	if (swap_drop(swap, swap->shadow, err) != 0)
+		return -1;
+	do
+		rc = replaced ? swap_rename(swap, swap->target, swap->shadow, swap->old,
+		    swap->target, err) : swap_rename(swap, swap->old, swap->target, NULL, NULL,
+		    err);
+	while (rc != 0 && swap_again(swap, err));
+	return rc;
+}
+
 int
 swap_recover(struct swap *swap, struct error *err)
 {
 	int old = swap_exists(swap, swap->old, err), target, referred;
 
-	if (old < 0)
+	if (old < 0 || swap_begin_patience(swap, err) != 0)
 		return -1;
 	target = swap_exists(swap, swap->target, err);
 	if (target < 0)
 		return -1;
 	if (old == 1) {
-		/* Interrupted between the swap and its end: the table as it was comes back. */
-		if (drop(swap, swap->shadow, err) != 0)
-			return -1;
-		if ((target == 1 ? rename_tables(swap, swap->target, swap->shadow, swap->old,
-		    swap->target, err) : rename_tables(swap, swap->old, swap->target, NULL, NULL,
-		    err)) != 0)
+		/* Interrupted between the swap and its end. */
+		if (take_back(swap, target == 1, err) != 0)
 			return -1;
 	} else if (target == 1) {
 		/* Interrupted after the old table was gone: others refer to it still. */
-		referred = is_referred_to(swap, swap->old, err);
-		if (referred < 0 || (referred == 1 && rename_tables(swap, swap->target, swap->old,
-		    swap->old, swap->target, err) != 0))
+		referred = swap_is_named(swap, swap->old, err);
+		if (referred < 0 || (referred == 1 && swap_bring_keys(swap, err) != 0))
 			return -1;
 	}
-	return drop(swap, swap->shadow, err);
+	return swap_drop(swap, swap->shadow, err);
 }
 
 int
@@ -200,7 +244,7 @@ swap_abandon(struct swap *swap)
 	struct error ignored;
 
 	/* If that fails, too, the next restore of the table does it. */
-	(void)drop(swap, swap->shadow, &ignored);
+	(void)swap_drop(swap, swap->shadow, &ignored);
 }
 
 /* ---- foreign keys */
@@ -379,39 +423,19 @@ name_triggers(const struct swap *swap, struct error *err)
 
 /* ---- the swap */
 
-static int
-replace(struct swap *swap, struct error *err)
-{
-	int referred = is_referred_to(swap, swap->target, err);
-
-	if (referred < 0)
-		return -1;
-	/* If interrupted here, the table is as it was. */
-	if (rename_tables(swap, swap->target, swap->old, swap->shadow, swap->target, err) != 0)
-		return -1;
-	/* If interrupted here, the next restore takes the swap back. */
-	if (drop(swap, swap->old, err) != 0)
-		return -1;
-	/* If interrupted here, foreign keys of others refer to nothing; the next restore mends
-	 * them. */
-	if (referred == 1 && rename_tables(swap, swap->target, swap->old, swap->old,
-	    swap->target, err) != 0)
-		return -1;
-	return 0;
-}
-
 int
 swap_finish(struct swap *swap, struct error *err)
 {
 	int exists;
 
-	if (add_keys(swap, err) != 0 || add_triggers(swap, err) != 0)
+	if (swap_begin_patience(swap, err) != 0 || add_keys(swap, err) != 0 ||
+	    add_triggers(swap, err) != 0)
 		return -1;
 	exists = swap_exists(swap, swap->target, err);
 	if (exists < 0)
 		return -1;
-	if ((exists == 1 ? replace(swap, err) :
-	    rename_tables(swap, swap->shadow, swap->target, NULL, NULL, err)) != 0)
+	if ((exists == 1 ? swap_replace(swap, err) :
+	    swap_rename(swap, swap->shadow, swap->target, NULL, NULL, err)) != 0)
 		return -1;
 	/* If interrupted here, all is in force, under names of ours. */
 	if (name_keys(swap, err) != 0 || name_triggers(swap, err) != 0) {
