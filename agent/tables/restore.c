@@ -487,7 +487,11 @@ read_sum(struct restore *restore, struct error *err)
 static void
 tell_consequence(struct restore *restore, const struct row_sum *present)
 {
-	if (restore->options->append)
+	if (restore->present == NULL)
+		progress_note(restore->progress, restore->target, strlen(restore->target),
+		    "the table would be made, with those rows of the file alone that fulfil the "
+		    "condition; how many these are is known when they are in it");
+	else if (restore->options->append)
 		progress_note(restore->progress, restore->target, strlen(restore->target),
 		    "only rows of the file that fulfil the condition would be added");
 	else
@@ -495,6 +499,28 @@ tell_consequence(struct restore *restore, const struct row_sum *present)
 		    "all %llu rows of the table would be replaced by those rows of the file alone "
 		    "that fulfil the condition; with mode=append they would be added",
 		    (unsigned long long)present->rows);
+}
+
+/* Of a table that is not there yet: what can be said against the condition by the file alone. */
+static int
+check_condition_of_file(const struct restore *restore, struct error *err)
+{
+	const struct ocf_schema *schema = ocf_schema(restore->source.file);
+	const char *create = meta(restore, CONTAINER_PREFIX "create");
+	const char **columns;
+	int rc;
+
+	/* Generated columns are in no file, and may be asked for all the same. */
+	if (create != NULL && strstr(create, "GENERATED ALWAYS") != NULL)
+		return 0;
+	columns = mem_calloc(schema->field_count, sizeof(*columns));
+	for (size_t i = 0; i < schema->field_count; i++)
+		columns[i] = schema->fields[i].column != NULL ? schema->fields[i].column :
+		    schema->fields[i].name;
+	rc = condition_prepare_columns(restore->db, restore->target, columns,
+	    schema->field_count, restore->options->where, err);
+	free(columns);
+	return rc;
 }
 
 static int
@@ -507,6 +533,8 @@ preview(struct restore *restore, json_t *json, struct error *err)
 	uint64_t fulfil;
 
 	progress_phase(restore->progress, "compare");
+	if (where != NULL && restore->present == NULL && check_condition_of_file(restore, err) != 0)
+		return -1;
 	if (read_sum(restore, err) != 0)
 		return -1;
 	if (restore->present != NULL && restore->present->kind != TABLE_VIEW) {
