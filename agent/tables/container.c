@@ -1,5 +1,6 @@
 #include "agent/tables/container.h"
 
+#define XXH_INLINE_ALL
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,13 @@ struct container {
 	const struct table *table;
 	container_sink_fn *sink;
 	void *arg;
-	unsigned *key;     /* expressions of the select list that are the key */
-	size_t key_count;
+	bool has_key;
+	struct encoder *encoder;
 	uint8_t sync[AVRO_SYNC_SIZE];
 	struct row_sum sum;
 	uint64_t bytes;
 	struct buffer block, frame;
+	size_t row_at; /* where the row under way begins in the block */
 	uint64_t block_rows;
 };
 
@@ -50,10 +52,9 @@ container_begin(const struct table *table, container_sink_fn *sink, void *arg)
 	container->arg = arg;
 	container_sync(schema, strlen(schema), container->sync);
 	free(schema);
-	container->key = mem_calloc(table->column_count + 1, sizeof(*container->key));
+	container->encoder = encoder_new(table);
 	for (size_t i = 0; i < table->column_count; i++)
-		if (table->columns[i].in_key)
-			container->key[container->key_count++] = table->columns[i].select_at;
+		container->has_key = container->has_key || table->columns[i].in_key;
 	return container;
 }
 
@@ -64,7 +65,7 @@ container_free(struct container *container)
 		return;
 	buffer_done(&container->block);
 	buffer_done(&container->frame);
-	free(container->key);
+	encoder_free(container->encoder);
 	free(container);
 }
 
@@ -87,6 +88,7 @@ end_block(struct container *container, struct error *err)
 	put_long(frame, (int64_t)container->block.len);
 	container->bytes += frame->len + container->block.len + AVRO_SYNC_SIZE;
 	container->block_rows = 0;
+	container->row_at = 0;
 	if (container->sink != NULL &&
 	    (container->sink(container->arg, frame->data, frame->len, err) != 0 ||
 	    container->sink(container->arg, container->block.data, container->block.len,
@@ -101,42 +103,39 @@ end_block(struct container *container, struct error *err)
 	return 0;
 }
 
-/*
- * The hash of what identifies the row: its key, or all of it.  NULLs cannot be in a key, and each
- * part is hashed with those before as its seed.
- */
-static uint64_t
-key_hash(const struct container *container, const char *const *values, const unsigned long *lengths,
-    const uint8_t *row, size_t len)
+int
+container_describe(struct container *container, const MYSQL_FIELD *fields, size_t count,
+    struct error *err)
 {
-	uint64_t hash = 0;
+	return encoder_describe(container->encoder, fields, count, err);
+}
 
-	if (container->key_count == 0)
-		return XXH3_64bits(row, len);
-	for (size_t i = 0; i < container->key_count; i++) {
-		unsigned at = container->key[i];
-
-		hash = XXH3_64bits_withSeed(values[at] == NULL ? "" : values[at],
-		    values[at] == NULL ? 0 : lengths[at], hash);
-	}
-	return hash;
+void
+container_value(struct container *container, size_t i, uint8_t **value, const uint8_t *end)
+{
+	encoder_value(container->encoder, i, value, end, &container->block);
 }
 
 int
-container_row(struct container *container, const char *const *values, const unsigned long *lengths,
-    struct error *err)
+container_row(struct container *container, struct error *err)
 {
-	size_t before = container->block.len, len;
+	const uint8_t *row = container->block.data + container->row_at;
+	size_t len = container->block.len - container->row_at;
 	uint64_t hash;
 
-	if (encode_row(container->table, values, lengths, &container->block, err) != 0)
+	if (encoder_end_row(container->encoder, &hash, err) != 0) {
+		container->block.len = container->row_at;
 		return -1;
-	len = container->block.len - before;
-	row_sum_add(&container->sum, container->block.data + before, len);
+	}
+	container->row_at = container->block.len;
+	row_sum_add(&container->sum, row, len);
 	container->block_rows++;
+	/* What identifies the row is its key, or all of it. */
+	if (!container->has_key)
+		hash = XXH3_64bits(row, len);
+	hash >>= 32;
 	/* A row of n bytes ends its block with a chance of n in the target, so blocks are as long
 	 * as the target on average, whatever the size of rows. */
-	hash = key_hash(container, values, lengths, container->block.data + before, len) >> 32;
 	if (len < CONTAINER_BLOCK_TARGET &&
 	    hash * CONTAINER_BLOCK_TARGET >= (uint64_t)len << 32 &&
 	    container->block.len < CONTAINER_BLOCK_MAX)

@@ -38,8 +38,13 @@ struct container;
 /* table, with table_select() made, must live as long; it names columns and key.  sink may be NULL:
  * rows are only counted and summed. */
 struct container *container_begin(const struct table *table, container_sink_fn *sink, void *arg);
-int container_row(struct container *container, const char *const *values,
-    const unsigned long *lengths, struct error *err);
+/* How the server sends the values: encoder_describe(). */
+int container_describe(struct container *container, const MYSQL_FIELD *fields, size_t count,
+    struct error *err);
+/* The next value of a row: encoder_value(). */
+void container_value(struct container *container, size_t i, uint8_t **value, const uint8_t *end);
+/* All values of the row have come. */
+int container_row(struct container *container, struct error *err);
 /* The last block. */
 int container_end(struct container *container, struct error *err);
 const struct row_sum *container_sum(const struct container *container);

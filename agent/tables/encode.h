@@ -1,13 +1,16 @@
 /*
- * A row of the server's text protocol as Avro binary, by hand: this is what a backup's time goes
+ * Rows of the server's binary protocol as Avro binary, by hand: this is what a backup's time goes
  * into.
  *
- * The row's fields are those of table_select(); each column's carrier says what they become.
- * Source: agent/tables/FORMAT.md, "Fields".
+ * The row's values are those of table_select(); each column's carrier says what they become, and
+ * the server's description of the result how they come.  A value is written as it comes, straight
+ * from the connection's buffer.
+ * Source: agent/tables/FORMAT.md, "Fields"; the MariaDB protocol, "Resultset row", binary.
  */
 #ifndef HOLDFAST_AGENT_TABLES_ENCODE_H
 #define HOLDFAST_AGENT_TABLES_ENCODE_H
 
+#include <mysql.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +18,29 @@
 #include "shared/buffer.h"
 #include "shared/error.h"
 
+struct encoder;
+
+/* table, with table_select() made, must live as long. */
+struct encoder *encoder_new(const struct table *table);
+void encoder_free(struct encoder *encoder);
 /*
- * Append one row.  values and lengths: select_count of them, NULL for NULL.
- * ERROR_DATABASE with the column's name: the server sent what its type does not allow.
+ * How the server sends the values; before the first row.  ERROR_DATABASE with the column's name:
+ * not as its type wants it.
  */
-int encode_row(const struct table *table, const char *const *values, const unsigned long *lengths,
-    struct buffer *out, struct error *err);
+int encoder_describe(struct encoder *encoder, const MYSQL_FIELD *fields, size_t count,
+    struct error *err);
+/*
+ * Append the next value of a row, in the order of the select list.  value: where it begins, is
+ * moved behind it; NULL for NULL.  Nothing is read at end or beyond.  What is wrong with it is told
+ * when the row ends.
+ */
+void encoder_value(struct encoder *encoder, size_t i, uint8_t **value, const uint8_t *end,
+    struct buffer *out);
+/*
+ * After the last value of a row; ret_hash: of its key's columns as they stand in the row, 0 without
+ * a key.  ERROR_DATABASE with the column's name: the server sent what its type does not allow.
+ */
+int encoder_end_row(struct encoder *encoder, uint64_t *ret_hash, struct error *err);
 
 /*
  * Which rows a file holds, whatever their order: two sums, modulo 2^64, over the halves of each

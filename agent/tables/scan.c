@@ -1,7 +1,7 @@
 #include "agent/tables/scan.h"
 
 #include <mysqld_error.h>
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
 /* A question every so many rows whether to go on. */
@@ -49,23 +49,56 @@ failed(struct mariadb *db, const struct table *table, struct error *err)
 	return error_prefix(err, "table '%.100s': ", table->name);
 }
 
+/* Where the values of a row go, and the connection in whose buffer they lie. */
+struct rows {
+	struct container *container;
+	const NET *net;
+};
+
+/* Of the library, for each value of a row; NULL for NULL. */
+static void
+take_value(void *arg, unsigned i, unsigned char **value)
+{
+	struct rows *rows = arg;
+
+	container_value(rows->container, i, value, rows->net->buff_end);
+}
+
 static int
-fetch_rows(struct mariadb *db, const struct table *table, MYSQL_RES *result,
+fetch_rows(struct mariadb *db, const struct table *table, MYSQL_STMT *stmt,
     struct container *container, struct progress *progress, struct error *err)
 {
 	unsigned rows = 0;
-	MYSQL_ROW row;
+	int rc;
 
-	while ((row = mysql_fetch_row(result)) != NULL) {
-		if (container_row(container, (const char *const *)row,
-		    mysql_fetch_lengths(result), err) != 0)
+	while ((rc = mysql_stmt_fetch(stmt)) == 0) {
+		if (container_row(container, err) != 0)
 			return error_prefix(err, "table '%.100s': ", table->name);
 		if (++rows % CHECK_ROWS == 0 && progress_check(progress, err) != 0)
 			return -1;
 	}
-	if (mysql_errno(mariadb_handle(db)) != 0)
+	/* A failure between rows stands in the handle, not in the statement. */
+	if (rc != MYSQL_NO_DATA)
 		return failed(db, table, err);
 	return container_end(container, err);
+}
+
+/*
+ * The statement is prepared, so that numbers and times come as such: the server need not print
+ * them, nor we parse them.  The library hands each value on where it lies.
+ */
+static int
+start_rows(struct mariadb *db, const struct table *table, const char *sql, MYSQL_STMT *stmt,
+    struct rows *rows, struct error *err)
+{
+	if (mysql_stmt_prepare(stmt, sql, strlen(sql)) != 0 || mysql_stmt_attr_set(stmt,
+	    STMT_ATTR_CB_USER_DATA, rows) != 0 || mysql_stmt_attr_set(stmt, STMT_ATTR_CB_RESULT,
+	    (const void *)(uintptr_t)take_value) != 0 || mysql_stmt_execute(stmt) != 0)
+		return failed(db, table, err);
+	if (container_describe(rows->container, stmt->fields, mysql_stmt_field_count(stmt),
+	    err) != 0)
+		return error_prefix(err, "table '%.100s': ", table->name);
+	return 0;
 }
 
 int
@@ -73,21 +106,24 @@ scan_rows(struct mariadb *db, const struct table *table, const char *sql,
     struct container *container, struct progress *progress, struct error *err)
 {
 	MYSQL *handle = mariadb_handle(db);
+	struct rows rows = { container, &handle->net };
 	struct error ignored;
-	MYSQL_RES *result;
+	MYSQL_STMT *stmt;
 	int rc;
 
 	/* Bytes as they are stored; names and definitions are asked for in UTF-8 again. */
 	if (mariadb_do(db, "SET character_set_results = NULL", err) != 0)
 		return -1;
-	if (mysql_real_query(handle, sql, strlen(sql)) != 0 ||
-	    (result = mysql_use_result(handle)) == NULL)
+	stmt = mysql_stmt_init(handle);
+	if (stmt == NULL)
 		return failed(db, table, err);
-	rc = fetch_rows(db, table, result, container, progress, err);
-	/* To free a result is to read what is left of it: nobody waits for that. */
+	rc = start_rows(db, table, sql, stmt, &rows, err);
+	if (rc == 0)
+		rc = fetch_rows(db, table, stmt, container, progress, err);
+	/* To close a statement is to read what is left of its rows: nobody waits for that. */
 	if (rc != 0 && err->code == ERROR_CANCELLED)
 		mariadb_interrupt(db);
-	mysql_free_result(result);
+	mysql_stmt_close(stmt);
 	if (rc != 0) {
 		(void)mariadb_do(db, "SET character_set_results = utf8mb4", &ignored);
 		return -1;

@@ -298,22 +298,10 @@ static unsigned
 put_expressions(const struct table_column *column, struct buffer *sql)
 {
 	switch (column->carrier) {
-	case CARRIER_FLOAT:
-		/* As itself it is printed with six digits, as a double with all it has. */
-		buffer_put_text(sql, "CAST(");
-		mariadb_put_name(sql, column->name);
-		buffer_put_text(sql, " AS DOUBLE)");
-		return 1;
-	case CARRIER_DOUBLE:
-		if (!column->is_fixed_point)
-			break;
-		buffer_put_text(sql, "CAST(");
-		mariadb_put_name(sql, column->name);
-		buffer_put_text(sql, " AS DOUBLE)");
-		return 1;
 	case CARRIER_NUMBER_OF:
+		buffer_put_text(sql, "CAST(");
 		mariadb_put_name(sql, column->name);
-		buffer_put_text(sql, "+0");
+		buffer_put_text(sql, " AS UNSIGNED)");
 		return 1;
 	case CARRIER_RECODED:
 		/* The bytes too, where the text alone would not give them back. */

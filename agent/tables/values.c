@@ -1,6 +1,7 @@
 /*
  * Values that need some arithmetic: decimals, days, sums of rows.
  */
+#define XXH_INLINE_ALL
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -84,14 +85,54 @@ take_digits(const char *text, size_t len, unsigned scale, char out[DECIMAL_DIGIT
 	return behind == scale && len > (size_t)*ret_negative;
 }
 
+/* So many digits and a sign fit into 64 bits. */
+#define SMALL_DIGITS 18
+
+/*
+ * Most decimals are small: the same as decimal_encode(), by a machine's own numbers.  0 also where
+ * that has to look itself.
+ */
+static size_t
+encode_small(const char *text, size_t len, unsigned scale, uint8_t out[DECIMAL_BYTES_MAX])
+{
+	size_t negative = len > 0 && text[0] == '-', point = len, n;
+	int64_t v = 0;
+
+	if (scale > 0) {
+		if (len < negative + scale + 1 || text[len - scale - 1] != '.')
+			return 0;
+		point = len - scale - 1;
+	}
+	if (len == negative || len - negative > SMALL_DIGITS)
+		return 0;
+	for (size_t i = negative; i < len; i++) {
+		unsigned digit = (unsigned)(unsigned char)text[i] - '0';
+
+		if (i == point)
+			continue;
+		if (digit > 9)
+			return 0;
+		v = v * 10 + digit;
+	}
+	if (negative)
+		v = -v;
+	/* Bits that do not only repeat the sign, and the sign. */
+	n = 1 + (size_t)(64 - __builtin_clzll((uint64_t)(v ^ (v >> 63)) | 1)) / 8;
+	for (size_t i = 0; i < n; i++)
+		out[n - 1 - i] = (uint8_t)((uint64_t)v >> (8 * i));
+	return n;
+}
+
 size_t
 decimal_encode(const char *text, size_t len, unsigned scale, uint8_t out[DECIMAL_BYTES_MAX])
 {
 	uint32_t limbs[LIMBS] = { 0 };
 	char digits[DECIMAL_DIGITS_MAX];
-	size_t count, at = 0;
+	size_t count, at = encode_small(text, len, scale, out);
 	bool negative;
 
+	if (at > 0)
+		return at;
 	if (!take_digits(text, len, scale, digits, &count, &negative))
 		return 0;
 	while (at < count) {
@@ -165,15 +206,17 @@ decimal_decode(const uint8_t *data, size_t len, unsigned scale, char out[DECIMAL
 	return n;
 }
 
-/* Howard Hinnant's algorithms: eras of 400 years that begin on the first of March. */
+/*
+ * Howard Hinnant's algorithms: eras of 400 years that begin on the first of March.  Years are at
+ * most 9999, so one era is put before them and 32 bits do.
+ */
 int64_t
 days_of_date(unsigned year, unsigned month, unsigned day)
 {
-	int64_t y = (int64_t)year - (month <= 2), era = (y >= 0 ? y : y - 399) / 400;
-	unsigned of_era = (unsigned)(y - era * 400);
+	unsigned y = year + 400 - (month <= 2);
 	unsigned of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
 
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+	return (int64_t)(y * 365 + y / 4 - y / 100 + y / 400 + of_year) - 719468 - 146097;
 }
 
 void

@@ -86,15 +86,235 @@ from_bytes(void *arg, void *buf, size_t len, struct error *err)
 	return (int64_t)n;
 }
 
+/* ---- rows as the server sends them */
+
+/* How it describes a column of the kinds that are used here. */
+static MYSQL_FIELD
+field_of(const struct table_column *column)
+{
+	static const struct {
+		const char *data_type;
+		enum enum_field_types type;
+	} types[] = { { "tinyint", MYSQL_TYPE_TINY }, { "smallint", MYSQL_TYPE_SHORT },
+		{ "mediumint", MYSQL_TYPE_INT24 }, { "int", MYSQL_TYPE_LONG },
+		{ "bigint", MYSQL_TYPE_LONGLONG }, { "year", MYSQL_TYPE_YEAR },
+		{ "decimal", MYSQL_TYPE_NEWDECIMAL }, { "float", MYSQL_TYPE_FLOAT },
+		{ "double", MYSQL_TYPE_DOUBLE }, { "date", MYSQL_TYPE_DATE },
+		{ "time", MYSQL_TYPE_TIME }, { "datetime", MYSQL_TYPE_DATETIME },
+		{ "timestamp", MYSQL_TYPE_TIMESTAMP }, { "blob", MYSQL_TYPE_BLOB },
+		{ "varchar", MYSQL_TYPE_VAR_STRING }, { "text", MYSQL_TYPE_BLOB } };
+	const char *digits = strchr(column->type, '(');
+	MYSQL_FIELD field;
+
+	memset(&field, 0, sizeof(field));
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (strcmp(types[i].data_type, column->data_type) == 0)
+			field.type = types[i].type;
+	assert_int_not_equal(field.type, MYSQL_TYPE_DECIMAL);
+	if (strstr(column->type, "unsigned") != NULL || column->is_year)
+		field.flags = UNSIGNED_FLAG;
+	if (strstr(column->data_type, "time") != NULL && digits != NULL)
+		field.decimals = (unsigned)atoi(digits + 1);
+	return field;
+}
+
+static struct container *
+begin(const struct table *table, struct buffer *body)
+{
+	struct container *container = container_begin(table, into_buffer, body);
+	struct error err = ERROR_INIT;
+	MYSQL_FIELD fields[16];
+
+	assert_true(table->select_count <= ARRAY_LEN(fields));
+	for (size_t i = 0; i < table->column_count; i++) {
+		unsigned at = table->columns[i].select_at;
+
+		fields[at] = field_of(&table->columns[i]);
+		if (table->columns[i].carrier == CARRIER_RECODED)
+			fields[at + 1] = fields[at];
+	}
+	assert_int_equal(container_describe(container, fields, table->select_count, &err), 0);
+	return container;
+}
+
 static void
-put(struct container *container, const char *const *values, size_t count)
+put_wire_bytes(struct buffer *out, const char *data, size_t len)
+{
+	if (len < 251) {
+		buffer_put_u8(out, (uint8_t)len);
+	} else if (len < 65536) {
+		buffer_put_u8(out, 252);
+		buffer_put_u16(out, (uint16_t)len);
+	} else {
+		buffer_put_u8(out, 253);
+		buffer_put_u16(out, (uint16_t)len);
+		buffer_put_u8(out, (uint8_t)(len >> 16));
+	}
+	buffer_put(out, data, len);
+}
+
+/* A date and a time of day, as short as the server makes them. */
+static void
+put_wire_moment(struct buffer *out, const char *text)
+{
+	unsigned year, month, day, hour = 0, minute = 0, second = 0, micros = 0;
+	uint8_t len;
+
+	assert_true(sscanf(text, "%u-%u-%u %u:%u:%u.%u", &year, &month, &day, &hour, &minute,
+	    &second, &micros) >= 3);
+	if (strlen(text) > 20)
+		for (size_t digits = strlen(text) - 20; digits < 6; digits++)
+			micros *= 10;
+	len = micros != 0 ? 11 : hour + minute + second != 0 ? 7 :
+	    year + month + day != 0 ? 4 : 0;
+	buffer_put_u8(out, len);
+	if (len >= 4) {
+		buffer_put_u16(out, (uint16_t)year);
+		buffer_put_u8(out, (uint8_t)month);
+		buffer_put_u8(out, (uint8_t)day);
+	}
+	if (len >= 7) {
+		buffer_put_u8(out, (uint8_t)hour);
+		buffer_put_u8(out, (uint8_t)minute);
+		buffer_put_u8(out, (uint8_t)second);
+	}
+	if (len == 11)
+		buffer_put_u32(out, micros);
+}
+
+static void
+put_wire_time(struct buffer *out, const char *text)
+{
+	unsigned hour, minute, second, micros = 0;
+	bool negative = text[0] == '-';
+	const char *point = strchr(text, '.');
+
+	assert_true(sscanf(text + negative, "%u:%u:%u", &hour, &minute, &second) == 3);
+	if (point != NULL) {
+		micros = (unsigned)atoi(point + 1);
+		for (size_t digits = strlen(point + 1); digits < 6; digits++)
+			micros *= 10;
+	}
+	if (!negative && hour + minute + second + micros == 0) {
+		buffer_put_u8(out, 0);
+		return;
+	}
+	buffer_put_u8(out, micros != 0 ? 12 : 8);
+	buffer_put_u8(out, negative);
+	buffer_put_u32(out, hour / 24);
+	buffer_put_u8(out, (uint8_t)(hour % 24));
+	buffer_put_u8(out, (uint8_t)minute);
+	buffer_put_u8(out, (uint8_t)second);
+	if (micros != 0)
+		buffer_put_u32(out, micros);
+}
+
+static void
+put_wire_number(struct buffer *out, const MYSQL_FIELD *field, const char *text)
+{
+	uint64_t v = text[0] == '-' ? (uint64_t)strtoll(text, NULL, 10) :
+	    strtoull(text, NULL, 10);
+	double d = strtod(text, NULL);
+	float f = (float)d;
+	uint32_t bits;
+
+	switch (field->type) {
+	case MYSQL_TYPE_TINY:
+		buffer_put_u8(out, (uint8_t)v);
+		return;
+	case MYSQL_TYPE_SHORT:
+	case MYSQL_TYPE_YEAR:
+		buffer_put_u16(out, (uint16_t)v);
+		return;
+	case MYSQL_TYPE_FLOAT:
+		memcpy(&bits, &f, sizeof(bits));
+		buffer_put_u32(out, bits);
+		return;
+	case MYSQL_TYPE_DOUBLE:
+		memcpy(&v, &d, sizeof(v));
+		buffer_put_u64(out, v);
+		return;
+	case MYSQL_TYPE_LONGLONG:
+		buffer_put_u64(out, v);
+		return;
+	default:
+		buffer_put_u32(out, (uint32_t)v);
+		return;
+	}
+}
+
+static void
+put_wire(struct buffer *out, const MYSQL_FIELD *field, const char *text)
+{
+	switch (field->type) {
+	case MYSQL_TYPE_DATE:
+	case MYSQL_TYPE_DATETIME:
+	case MYSQL_TYPE_TIMESTAMP:
+		put_wire_moment(out, text);
+		return;
+	case MYSQL_TYPE_TIME:
+		put_wire_time(out, text);
+		return;
+	case MYSQL_TYPE_NEWDECIMAL:
+	case MYSQL_TYPE_VAR_STRING:
+	case MYSQL_TYPE_BLOB:
+		put_wire_bytes(out, text, strlen(text));
+		return;
+	default:
+		put_wire_number(out, field, text);
+		return;
+	}
+}
+
+/* One value, whose bytes end exactly where the memory does. */
+static void
+give(struct container *container, size_t i, const void *data, size_t len)
+{
+	uint8_t *copy = mem_realloc(NULL, len > 0 ? len : 1, 1), *value = copy;
+
+	if (len > 0)
+		memcpy(copy, data, len);
+	container_value(container, i, &value, copy + len);
+	free(copy);
+}
+
+/* The values of one row, as text. */
+static int
+try_row(struct container *container, const struct table *table, const char *const *values,
+    struct error *err)
+{
+	struct buffer row = BUFFER_INIT;
+	uint8_t *value;
+	int rc;
+
+	for (size_t i = 0; i < table->column_count; i++) {
+		const struct table_column *column = &table->columns[i];
+		MYSQL_FIELD field = field_of(column);
+		bool two = column->carrier == CARRIER_RECODED;
+
+		for (size_t k = column->select_at; k <= column->select_at + two; k++) {
+			if (values[k] != NULL)
+				put_wire(&row, &field, values[k]);
+		}
+	}
+	value = row.data;
+	for (size_t i = 0; i < table->select_count; i++)
+		container_value(container, i, values[i] == NULL ? NULL : &value,
+		    row.data + row.len);
+	rc = container_row(container, err);
+	/* All of it was taken, and no more. */
+	if (rc == 0)
+		assert_ptr_equal(value, row.data + row.len);
+	buffer_done(&row);
+	return rc;
+}
+
+static void
+put(struct container *container, const struct table *table, const char *const *values)
 {
 	struct error err = ERROR_INIT;
-	unsigned long lengths[16];
 
-	for (size_t i = 0; i < count; i++)
-		lengths[i] = values[i] == NULL ? 0 : strlen(values[i]);
-	assert_int_equal(container_row(container, values, lengths, &err), 0);
+	assert_int_equal(try_row(container, table, values, &err), 0);
 }
 
 /* The file as it would be stored. */
@@ -130,7 +350,7 @@ numbers_come_back_at_their_limits(void **state)
 	};
 	struct table *table = make_table(specs, ARRAY_LEN(specs));
 	struct buffer body = BUFFER_INIT, file = BUFFER_INIT;
-	struct container *container = container_begin(table, into_buffer, &body);
+	struct container *container = begin(table, &body);
 	struct error err = ERROR_INIT;
 	const struct ocf_value *v;
 	struct row_sum sum = { 0, 0, 0 };
@@ -142,7 +362,7 @@ numbers_come_back_at_their_limits(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		put(container, rows[i], 7);
+		put(container, table, rows[i]);
 	finish(table, container, &body, &file);
 	bytes = (struct bytes){ file.data, file.len, 0, 7 };
 	assert_int_equal(ocf_open(from_bytes, &bytes, &ocf, &err), 0);
@@ -190,7 +410,7 @@ moments_are_numbers_and_impossible_ones_texts(void **state)
 		"0000-00-00 00:00:00.000", "2155" };
 	struct table *table = make_table(specs, ARRAY_LEN(specs));
 	struct buffer body = BUFFER_INIT, file = BUFFER_INIT;
-	struct container *container = container_begin(table, into_buffer, &body);
+	struct container *container = begin(table, &body);
 	struct error err = ERROR_INIT;
 	const struct ocf_value *v;
 	const uint8_t *row;
@@ -199,8 +419,8 @@ moments_are_numbers_and_impossible_ones_texts(void **state)
 	size_t len;
 
 	(void)state;
-	put(container, good, 5);
-	put(container, odd, 5);
+	put(container, table, good);
+	put(container, table, odd);
 	finish(table, container, &body, &file);
 	bytes = (struct bytes){ file.data, file.len, 0, 0 };
 	assert_int_equal(ocf_open(from_bytes, &bytes, &ocf, &err), 0);
@@ -239,7 +459,7 @@ text_that_is_none_becomes_bytes(void **state)
 		{ NULL, "", NULL, NULL } };
 	struct table *table = make_table(specs, ARRAY_LEN(specs));
 	struct buffer body = BUFFER_INIT, file = BUFFER_INIT;
-	struct container *container = container_begin(table, into_buffer, &body);
+	struct container *container = begin(table, &body);
 	struct error err = ERROR_INIT;
 	const struct ocf_value *v;
 	const uint8_t *row;
@@ -250,7 +470,7 @@ text_that_is_none_becomes_bytes(void **state)
 	(void)state;
 	assert_int_equal(table->select_count, 4);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		put(container, rows[i], 4);
+		put(container, table, rows[i]);
 	finish(table, container, &body, &file);
 	bytes = (struct bytes){ file.data, file.len, 0, 0 };
 	assert_int_equal(ocf_open(from_bytes, &bytes, &ocf, &err), 0);
@@ -280,25 +500,131 @@ a_value_that_its_type_does_not_allow_names_the_column(void **state)
 {
 	static const struct spec specs[] = { { "int", "int(11)", NULL, false, 10, 0 },
 		{ "decimal", "decimal(5,2)", NULL, false, 5, 2 } };
-	static const char *const wrong[][2] = { { "2147483648", "1.00" }, { "x", "1.00" },
-		{ "", "1.00" }, { NULL, "1.00" }, { "1", "1.0" }, { "1", "1e5" }, { "1", "-" } };
+	static const char *const wrong[][2] = { { NULL, "1.00" }, { "1", "1.0" }, { "1", "1e5" },
+		{ "1", "-" }, { "1", "" }, { "1", "1,00" }, { "1", NULL } };
+	static const char *const right[] = { "-7", "-0.07" };
 	struct table *table = make_table(specs, ARRAY_LEN(specs));
 	struct buffer body = BUFFER_INIT;
-	struct container *container = container_begin(table, into_buffer, &body);
+	struct container *container = begin(table, &body);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		unsigned long lengths[2] = { 0, strlen(wrong[i][1]) };
 		struct error err = ERROR_INIT;
 
-		if (wrong[i][0] != NULL)
-			lengths[0] = strlen(wrong[i][0]);
-		assert_int_equal(container_row(container, wrong[i], lengths, &err), -1);
+		assert_int_equal(try_row(container, table, wrong[i], &err), -1);
 		assert_int_equal(err.code, ERROR_DATABASE);
-		assert_non_null(strstr(err.message, i < 4 ? "'c0'" : "'c1'"));
+		assert_non_null(strstr(err.message, i < 1 ? "'c0'" : "'c1'"));
 	}
+	/* Nothing of them is left. */
+	put(container, table, right);
+	assert_int_equal(container_sum(container)->rows, 1);
+	assert_int_equal(container_end(container, &(struct error)ERROR_INIT), 0);
+	assert_memory_equal(body.data, "\x02\x06\x0d\x02\xf9", 5);
+	assert_int_equal(body.len, 5 + AVRO_SYNC_SIZE);
 	container_free(container);
 	buffer_done(&body);
+	table_free(table);
+}
+
+static void
+a_value_that_is_cut_off_or_impossible_is_refused(void **state)
+{
+	static const struct spec specs[] = { { "datetime", "datetime(6)", NULL, true, 0, 0 },
+		{ "time", "time", NULL, true, 0, 0 }, { "blob", "blob", NULL, true, 0, 0 },
+		{ "bigint", "bigint(20)", NULL, true, 19, 0 },
+		{ "date", "date", NULL, true, 0, 0 } };
+	static const struct {
+		size_t column, len;
+		const char *bytes;
+	} cases[] = { { 0, 6, "\x05\xe8\x07\x01\x01\x01" }, /* five bytes */
+		{ 0, 7, "\x07\xe8\x07\x01\x01\x01\x01" }, /* seven, of which six are there */
+		{ 0, 8, "\x07\xe8\x07\x01\x01\x18\x01\x01" },     /* 24 hours */
+		{ 0, 8, "\x07\xe8\x07\x01\x01\x01\x3c\x01" },     /* 60 minutes */
+		{ 0, 12, "\x0b\xe8\x07\x01\x01\x01\x01\x01\x40\x42\x0f\0" }, /* a second */
+		{ 0, 5, "\x04\x10\x27\x01\x01" },                 /* the year 10000 */
+		{ 1, 9, "\x08\0\xff\xff\xff\xff\0\0\0" },         /* days without end */
+		{ 1, 9, "\x08\0\0\0\0\0\0\x3c\0" },               /* 60 minutes */
+		{ 2, 3, "\x03" "ab" }, { 2, 0, "" }, { 2, 2, "\xfc\x01" },
+		{ 2, 5, "\xfe\x01\0\0\0" }, { 2, 9, "\xfe\xff\xff\xff\xff\xff\xff\xff\xff" },
+		{ 2, 1, "\xfb" }, { 2, 1, "\xff" }, { 3, 7, "\0\0\0\0\0\0\0" },
+		{ 4, 8, "\x07\xe8\x07\x01\x01\x01\x01\x01" } };   /* a date with a time */
+	struct table *table = make_table(specs, ARRAY_LEN(specs));
+	struct buffer body = BUFFER_INIT;
+	struct container *container = begin(table, &body);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct error err = ERROR_INIT;
+		char name[8];
+
+		for (size_t c = 0; c < ARRAY_LEN(specs); c++)
+			if (c == cases[i].column)
+				give(container, c, cases[i].bytes, cases[i].len);
+			else
+				container_value(container, c, NULL, NULL);
+		assert_int_equal(container_row(container, &err), -1);
+		assert_int_equal(err.code, ERROR_DATABASE);
+		snprintf(name, sizeof(name), "'c%zu'", cases[i].column);
+		assert_non_null(strstr(err.message, name));
+	}
+	assert_int_equal(container_sum(container)->rows, 0);
+	container_free(container);
+	buffer_done(&body);
+	table_free(table);
+}
+
+static void
+a_column_that_comes_as_another_type_is_refused_by_name(void **state)
+{
+	static const struct spec specs[] = { { "int", "int(11)", NULL, false, 10, 0 },
+		{ "varchar", "varchar(9)", "gbk", false, 0, 0 } };
+	struct table *table = make_table(specs, ARRAY_LEN(specs));
+	struct container *container = container_begin(table, NULL, NULL);
+	MYSQL_FIELD fields[3] = { field_of(&table->columns[0]), field_of(&table->columns[1]),
+		field_of(&table->columns[1]) };
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(container_describe(container, fields, 3, &err), 0);
+	assert_int_equal(container_describe(container, fields, 2, &err), -1);
+	assert_non_null(strstr(err.message, "2 values a row, not 3"));
+	fields[2].type = MYSQL_TYPE_LONG;
+	assert_int_equal(container_describe(container, fields, 3, &err), -1);
+	assert_non_null(strstr(err.message, "the bytes of column 'c1'"));
+	fields[0].type = MYSQL_TYPE_VAR_STRING;
+	assert_int_equal(container_describe(container, fields, 3, &err), -1);
+	assert_int_equal(err.code, ERROR_DATABASE);
+	assert_non_null(strstr(err.message, "column 'c0' (int(11)) as type 253"));
+	container_free(container);
+	table_free(table);
+}
+
+/* Of an INT that comes as 64 bits, and of a number without a sign that is beyond Avro's long. */
+static void
+a_number_beyond_its_type_is_refused(void **state)
+{
+	static const struct spec specs[] = { { "int", "int(11)", NULL, false, 10, 0 },
+		{ "bigint", "bigint(20)", NULL, false, 19, 0 } };
+	static const struct {
+		uint64_t first, second;
+		int rc;
+	} cases[] = { { 2147483647, INT64_MAX, 0 }, { 2147483648, 0, -1 },
+		{ (uint64_t)INT32_MIN, 0, 0 }, { (uint64_t)INT32_MIN - 1, 0, -1 },
+		{ 0, (uint64_t)INT64_MAX + 1, -1 } };
+	struct table *table = make_table(specs, ARRAY_LEN(specs));
+	struct container *container = container_begin(table, NULL, NULL);
+	MYSQL_FIELD fields[2] = { field_of(&table->columns[1]), field_of(&table->columns[1]) };
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	fields[1].flags = UNSIGNED_FLAG;
+	assert_int_equal(container_describe(container, fields, 2, &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		give(container, 0, &cases[i].first, 8);
+		give(container, 1, &cases[i].second, 8);
+		assert_int_equal(container_row(container, &err), cases[i].rc);
+	}
+	container_free(container);
 	table_free(table);
 }
 
@@ -389,7 +715,7 @@ static void
 rows_of(const struct table *table, const bool *dropped, const bool *changed, unsigned inserted,
     struct buffer *body)
 {
-	struct container *container = container_begin(table, into_buffer, body);
+	struct container *container = begin(table, body);
 	struct error err = ERROR_INIT;
 	char id[16], text[200];
 	const char *values[] = { id, text };
@@ -401,7 +727,7 @@ rows_of(const struct table *table, const bool *dropped, const bool *changed, uns
 			snprintf(id, sizeof(id), "%u", 2 * i + half);
 			snprintf(text, sizeof(text), "%0100u%s", i * 2654435761u,
 			    changed != NULL && changed[i] ? " a longer text than before" : "");
-			put(container, values, 2);
+			put(container, table, values);
 		}
 	}
 	assert_int_equal(container_end(container, &err), 0);
@@ -732,6 +1058,9 @@ main(void)
 		cmocka_unit_test(moments_are_numbers_and_impossible_ones_texts),
 		cmocka_unit_test(text_that_is_none_becomes_bytes),
 		cmocka_unit_test(a_value_that_its_type_does_not_allow_names_the_column),
+		cmocka_unit_test(a_value_that_is_cut_off_or_impossible_is_refused),
+		cmocka_unit_test(a_column_that_comes_as_another_type_is_refused_by_name),
+		cmocka_unit_test(a_number_beyond_its_type_is_refused),
 		cmocka_unit_test(what_cannot_be_carried_is_refused_by_name),
 		cmocka_unit_test(an_enum_with_an_empty_member_is_carried_by_number),
 		cmocka_unit_test(fields_have_names_that_avro_allows),
