@@ -53,8 +53,11 @@ struct config_keep {
 struct config_job {
 	char *name;
 	char *where;            /* "FILE:LINE" of its section */
-	char **path;            /* absolute, at least one */
+	char **path;            /* absolute */
 	size_t path_count;
+	char **tables;          /* at least one, if there is no path; "*" alone: all */
+	size_t tables_count;
+	char *database;         /* as config_database() takes it */
 	char **exclude;
 	size_t exclude_count;
 	char *before, *after, *on_failure; /* see argv_parse(); or NULL */
@@ -176,6 +179,8 @@ bool config_is_name(const char *name);
 const struct config_job *config_job_find(const struct config *config, const char *name);
 /* Whether it says itself what stays of its snapshots. */
 bool config_job_has_keep(const struct config_job *job);
+/* The tables it names, lent; count 0: all of the database.  Only if job->tables_count is not 0. */
+const char *const *config_job_tables(const struct config_job *job, size_t *ret_count);
 
 /* True if path is folder or below it; both absolute and resolved. */
 bool config_path_is_within(const char *path, const char *folder);

@@ -191,18 +191,62 @@ check_schedule(struct config_job *job, struct zones *zones, struct error *err)
 	return 0;
 }
 
+static bool
+wants_all_tables(const struct config_job *job)
+{
+	return job->tables_count == 1 && strcmp(job->tables[0], "*") == 0;
+}
+
+static int
+check_tables(const struct config *config, const struct config_job *job, struct error *err)
+{
+	const char *source = source_of(job, "tables");
+	const struct config_database *database;
+
+	if (job->tables_count == 0 && job->database == NULL)
+		return 0;
+	if (job->tables_count == 0) {
+		error_set(err, ERROR_CONFIG, "%s: job '%s' names a database and no tables",
+		    source_of(job, "database"), job->name);
+		return error_hint(err, "write tables = * for all of them");
+	}
+	if (config_database(config, job->database, &database, err) != 0) {
+		err->code = ERROR_CONFIG;
+		return error_prefix(err, "%s: job '%s': ", job->database == NULL ? source :
+		    source_of(job, "database"), job->name);
+	}
+	for (size_t i = 0; i < job->tables_count && !wants_all_tables(job); i++) {
+		if (strcmp(job->tables[i], "*") == 0)
+			return error_set(err, ERROR_CONFIG, "%s: job '%s': '*' and names of tables "
+			    "exclude each other", source, job->name);
+		if (mariadb_check_name("table", job->tables[i], strlen(job->tables[i]), err) != 0) {
+			err->code = ERROR_CONFIG;
+			return error_prefix(err, "%s: job '%s': ", source, job->name);
+		}
+	}
+	return 0;
+}
+
+const char *const *
+config_job_tables(const struct config_job *job, size_t *ret_count)
+{
+	*ret_count = wants_all_tables(job) ? 0 : job->tables_count;
+	return (const char *const *)job->tables;
+}
+
 static int
 check_job(const struct config *config, struct config_job *job, struct zones *zones,
     struct error *err)
 {
-	if (job->path_count == 0) {
-		error_set(err, ERROR_CONFIG, "%s: job '%s' has no path", job->where, job->name);
+	if (job->path_count == 0 && job->tables_count == 0 && job->database == NULL) {
+		error_set(err, ERROR_CONFIG, "%s: job '%s' has no path and no tables", job->where,
+		    job->name);
 		return error_hint(err, "write what it backs up, as in path = /home, /etc");
 	}
 	for (size_t p = 0; p < job->path_count; p++)
 		if (check_path(config, job, job->path[p], err) != 0)
 			return -1;
-	return check_schedule(job, zones, err);
+	return check_tables(config, job, err) != 0 ? -1 : check_schedule(job, zones, err);
 }
 
 int

@@ -184,6 +184,11 @@
 #define JOB_SETTINGS(_) \
 	_("job", "path", LIST, path, "", 1, SETTING_TEXT_MAX, "", \
 	    "absolute folders that this job backs up, into one snapshot") \
+	_("job", "tables", LIST, tables, "", 1, 192, "", \
+	    "tables that this job backs up, * for all of the database; together with path they are " \
+	    "one snapshot, of one moment") \
+	_("job", "database", TEXT, database, "", 1, CONFIG_NAME_MAX, "", \
+	    "NAME of the section [database NAME] that its tables lie in; without it [database]") \
 	_("job", "exclude", LIST, exclude, "", 1, SETTING_TEXT_MAX, "", \
 	    "patterns left out of it, besides those of every backup") \
 	_("job", "before", TEXT, before, "", 1, SETTING_TEXT_MAX, "", \

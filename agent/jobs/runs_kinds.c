@@ -143,8 +143,6 @@ resolve_paths(const struct run_context *context, const json_t *arguments, char *
 	char **resolved;
 	int rc = 0;
 
-	if (check_job(context, arguments, err) != 0)
-		return -1;
 	paths = backup_paths(context, arguments, &count);
 	resolved = mem_calloc(count, sizeof(*resolved));
 	if (count == 0)
@@ -183,15 +181,31 @@ all_excludes(const struct run_context *context, const json_t *arguments, size_t 
 	return all;
 }
 
+/* Of tables alone nothing can be counted without reading all of them. */
+static int
+check_tables_alone(const json_t *arguments, struct error *err)
+{
+	if (!argument_bool(arguments, "dry_run", false))
+		return 0;
+	error_set(err, ERROR_BAD_REQUEST, "a job of tables has no dry run");
+	return error_hint(err, "GET /v1/tables shows what is there");
+}
+
 static int
 backup_check(const struct run_context *context, json_t *arguments, struct error *err)
 {
 	struct exclude *exclude = NULL;
+	const struct config_job *job;
 	const char **patterns;
 	char **paths = NULL;
 	size_t count = 0;
 	int rc;
 
+	if (check_job(context, arguments, err) != 0)
+		return -1;
+	job = backup_job(context, arguments);
+	if (job != NULL && job->path_count == 0)
+		return check_tables_alone(arguments, err);
 	if (resolve_paths(context, arguments, &paths, &count, err) != 0)
 		return -1;
 	free_texts(paths, count);
@@ -257,13 +271,25 @@ backup_execute(const struct run_context *context, const json_t *arguments,
 		.file_limit = &context->pace->limits[RATE_FILES],
 	};
 	const char **excludes = NULL, **tags = NULL;
+	const struct config_job *job;
+	struct job_tables *tables = NULL;
 	struct snapshot *snapshot = NULL;
 	char **paths = NULL;
 	size_t count = 0;
 	int rc = -1;
 
+	if (check_job(context, arguments, err) != 0)
+		return -1;
+	job = backup_job(context, arguments);
+	if (job != NULL && job->path_count == 0)
+		return job_tables_execute(context, job, arguments, progress, result, err);
 	if (resolve_paths(context, arguments, &paths, &count, err) != 0)
 		return -1;
+	if (job != NULL && job->tables_count > 0 && !options.dry_run) {
+		if (job_tables_open(context, job, arguments, progress, &tables, err) != 0)
+			goto out;
+		options.beside = job_tables_beside(tables);
+	}
 	options.paths = (const char *const *)paths;
 	options.path_count = count;
 	options.excludes = excludes = all_excludes(context, arguments, &options.exclude_count);
@@ -274,8 +300,11 @@ backup_execute(const struct run_context *context, const json_t *arguments,
 		run_result_of_snapshot(snapshot, result);
 	else
 		dry_figures(progress, result);
+	if (tables != NULL)
+		job_tables_result(tables, result->json);
 	rc = 0;
 out:
+	job_tables_close(tables);
 	snapshot_free(snapshot);
 	free(tags);
 	free(excludes);

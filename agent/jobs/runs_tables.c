@@ -76,52 +76,157 @@ tables_check(const struct run_context *context, json_t *arguments, struct error 
 	return rc;
 }
 
-int
-tables_execute(const struct run_context *context, const json_t *arguments,
-    struct progress *progress, struct run_result *result, struct error *err)
+/* What every backup of tables takes from settings and arguments; server: to be kept with it. */
+static void
+take_options(const struct run_context *context, const struct config_database *database,
+    const json_t *arguments, struct mariadb_settings *server,
+    struct tables_backup_options *ret)
 {
 	const struct config *config = context->config;
-	const struct config_database *database;
-	struct mariadb_settings server;
-	struct tables_backup_options options = {
-		.server = &server,
+
+	*server = config_server_settings(&database->server);
+	*ret = (struct tables_backup_options){
+		.server = server,
+		.folder = database->folder,
 		.exchange = config->exchange,
+		.connections = (unsigned)argument_integer(
+		    arguments, "connections", database->connections),
 		.threads = (unsigned)argument_integer(
 		    arguments, "threads", (int64_t)config->threads),
 		.level = (int)argument_integer(arguments, "level", config->compression),
 		.no_verify = !argument_bool(arguments, "verify", config->verify),
 		.read_limit = &context->pace->limits[RATE_READ],
+		.job = argument_text(arguments, "job"),
 		.run = context->run,
 		.host = config->name,
 	};
-	const char **names, **tags;
+}
+
+/* Takes the array of tables. */
+static void
+add_tables_result(const struct config_database *database, const char *schema, json_t *tables,
+    json_t *result)
+{
+	json_object_set_new(result, "database", json_string(config_database_word(database)));
+	json_object_set_new(result, "schema", json_string(schema));
+	json_object_set_new(result, "tables", tables);
+}
+
+static int
+back_up(const struct run_context *context, const struct config_database *database,
+    struct tables_backup_options *options, const json_t *arguments, struct progress *progress,
+    struct run_result *result, struct error *err)
+{
 	struct snapshot *snapshot = NULL;
 	json_t *tables = NULL;
+	const char **tags;
 	int rc;
 
-	if (find_database(context, arguments, &database, err) != 0)
-		return -1;
-	server = config_server_settings(&database->server);
-	options.folder = database->folder;
-	options.connections = (unsigned)argument_integer(
-	    arguments, "connections", database->connections);
-	options.tables = names = table_names(arguments, &options.table_count);
-	options.tags = tags = argument_texts(arguments, "tags", &options.tag_count);
-	rc = tables_backup(context->repo, &options, progress, &snapshot, &tables, err);
+	options->tags = tags = argument_texts(arguments, "tags", &options->tag_count);
+	rc = tables_backup(context->repo, options, progress, &snapshot, &tables, err);
 	if (rc == 0) {
 		memcpy(result->snapshot, snapshot->id, sizeof(result->snapshot));
 		result->files = snapshot->files;
 		result->bytes = snapshot->bytes;
 		result->stored_bytes = snapshot->stored_bytes;
-		result->json = json_pack("{s:s, s:s, s:o, s:I, s:I, s:I}", "database",
-		    config_database_word(database), "schema", server.name, "tables", tables, "bytes", (json_int_t)snapshot->bytes, "added_bytes",
-		    (json_int_t)snapshot->added_bytes, "stored_bytes",
+		result->json = json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)snapshot->bytes,
+		    "added_bytes", (json_int_t)snapshot->added_bytes, "stored_bytes",
 		    (json_int_t)snapshot->stored_bytes);
+		add_tables_result(database, options->server->name, tables, result->json);
 	}
 	snapshot_free(snapshot);
 	free(tags);
+	return rc;
+}
+
+int
+tables_execute(const struct run_context *context, const json_t *arguments,
+    struct progress *progress, struct run_result *result, struct error *err)
+{
+	const struct config_database *database;
+	struct mariadb_settings server;
+	struct tables_backup_options options;
+	const char **names;
+	int rc;
+
+	if (find_database(context, arguments, &database, err) != 0)
+		return -1;
+	take_options(context, database, arguments, &server, &options);
+	options.tables = names = table_names(arguments, &options.table_count);
+	rc = back_up(context, database, &options, arguments, progress, result, err);
 	free(names);
 	return rc;
+}
+
+/* ---- the tables of a job */
+
+struct job_tables {
+	const struct config_database *database;
+	struct mariadb_settings server;
+	struct tables_backup_options options;
+	struct tables_beside *beside;
+};
+
+static int
+take_job(const struct run_context *context, const struct config_job *job,
+    const json_t *arguments, struct job_tables *ret, struct error *err)
+{
+	if (config_database(context->config, job->database, &ret->database, err) != 0)
+		return -1;
+	take_options(context, ret->database, arguments, &ret->server, &ret->options);
+	ret->options.tables = config_job_tables(job, &ret->options.table_count);
+	return 0;
+}
+
+int
+job_tables_execute(const struct run_context *context, const struct config_job *job,
+    const json_t *arguments, struct progress *progress, struct run_result *result,
+    struct error *err)
+{
+	struct job_tables tables;
+
+	if (take_job(context, job, arguments, &tables, err) != 0)
+		return -1;
+	return back_up(context, tables.database, &tables.options, arguments, progress, result, err);
+}
+
+int
+job_tables_open(const struct run_context *context, const struct config_job *job,
+    const json_t *arguments, struct progress *progress, struct job_tables **ret,
+    struct error *err)
+{
+	struct job_tables *tables = MEM_NEW(struct job_tables);
+
+	if (take_job(context, job, arguments, tables, err) != 0 ||
+	    tables_beside_open(context->repo, &tables->options, progress, &tables->beside,
+	    err) != 0) {
+		job_tables_close(tables);
+		return -1;
+	}
+	*ret = tables;
+	return 0;
+}
+
+const struct backup_beside *
+job_tables_beside(const struct job_tables *tables)
+{
+	return tables_beside_hooks(tables->beside);
+}
+
+void
+job_tables_result(struct job_tables *tables, json_t *result)
+{
+	add_tables_result(tables->database, tables->server.name,
+	    tables_beside_take(tables->beside), result);
+}
+
+void
+job_tables_close(struct job_tables *tables)
+{
+	if (tables == NULL)
+		return;
+	tables_beside_close(tables->beside);
+	free(tables);
 }
 
 char *

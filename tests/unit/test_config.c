@@ -476,7 +476,7 @@ wrong_jobs_are_refused_with_file_and_line(void **state)
 	} cases[] = {
 		{ "[job a]\npath = /a\n\n[job a]\npath = /b\n",
 		    "FILE:4: there is a job 'a' already, at FILE:1", NULL },
-		{ "[job a]\n[job b]\npath = /b\n", "FILE:1: job 'a' has no path",
+		{ "[job a]\n[job b]\npath = /b\n", "FILE:1: job 'a' has no path and no tables",
 		    "write what it backs up, as in path = /home, /etc" },
 		{ "[agent]\nname = x\n[job]\npath = /b\n", "FILE:3: a job needs a name",
 		    "write [job home]" },
