@@ -1,16 +1,20 @@
 #include "agent/http/answer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/http/audit.h"
+#include "agent/http/compress.h"
 #include "agent/http/connections.h"
 #include "agent/http/events.h"
 #include "agent/http/later.h"
+#include "agent/http/negotiate.h"
 #include "agent/http/openapi.h"
 #include "agent/http/metrics.h"
 #include "agent/http/router.h"
 #include "agent/http/server_internal.h"
+#include "agent/http/snapshot_path.h"
 #include "agent/http/stream.h"
 #include "shared/mem.h"
 
@@ -52,8 +56,55 @@ answer_failure(struct request *request, const struct error *failure)
 	if (failure->code == ERROR_UNAUTHORIZED)
 		response_header(&request->response, "WWW-Authenticate",
 		    "Bearer realm=\"holdfast\"");
-	if (failure->code == ERROR_UNAVAILABLE || failure->code == ERROR_TOO_MANY)
-		response_header(&request->response, "Retry-After", "5");
+}
+
+/*
+ * 304, if the client has the document already.  Each coding has a tag of its own, as it has other
+ * bytes.
+ */
+static bool
+tag_document(struct request *request, bool gzip)
+{
+	struct response *response = &request->response;
+	const char *known = request->fields[REQUEST_IF_NONE_MATCH];
+	char plain[ETAG_SIZE], packed[ETAG_SIZE + 5];
+
+	etag_make(response->body.data, response->body.len, plain);
+	snprintf(packed, sizeof(packed), "%.*s-gzip\"", ETAG_SIZE - 2, plain);
+	response_header(response, "ETag", "%s", gzip ? packed : plain);
+	if (!etag_listed(known, plain) && !etag_listed(known, packed))
+		return false;
+	buffer_done(&response->body);
+	response->content_type = NULL;
+	response->status = 304;
+	return true;
+}
+
+/* Tag and pack a finished answer; max: of its size, if it is to be packed. */
+static void
+dress(struct request *request, size_t max)
+{
+	struct response *response = &request->response;
+	bool is_get = request->head || strcmp(request->method, "GET") == 0;
+	bool is_text = compress_takes(response->content_type);
+	bool gzip = is_text && accepts_gzip(request->fields[REQUEST_ACCEPT_ENCODING]);
+	bool is_document = is_get && response->status == 200 && response->produce == NULL &&
+	    openapi_is_document(server_openapi(request->http), request->route);
+
+	if (response->produce == NULL) {
+		is_text = is_text && response->body.len >= COMPRESS_MIN;
+		gzip = gzip && is_text && response->body.len <= max;
+	}
+	if (is_text)
+		response_header(response, "Vary", "Accept-Encoding");
+	if (is_document && tag_document(request, gzip))
+		return;
+	if (response->produce != NULL)
+		response->gzip = gzip;
+	else
+		gzip = gzip && compress_body(&response->body);
+	if (gzip)
+		response_header(response, "Content-Encoding", "gzip");
 }
 
 static void
@@ -75,6 +126,7 @@ finish(struct request *request)
 
 	if (request->route->action[0] == '\0')
 		request->action = NULL;
+	dress(request, COMPRESS_MAX);
 	if (request->response.produce != NULL && !request->head) {
 		/* Goes on in server_stream_ready(), with a row at the stream's end. */
 		if (stream_start(request, &err) != 0)
@@ -142,6 +194,8 @@ answer_inline(struct request *request)
 		return false;
 	if (rc != 0)
 		answer_failure(request, &err);
+	else
+		dress(request, COMPRESS_MAX_INLINE);
 	return true;
 }
 

@@ -235,6 +235,27 @@ etag_is(const char *value, const char *etag)
 }
 
 bool
+accepts_gzip(const char *accept_encoding)
+{
+	const char *element;
+	bool any = false;
+	size_t len, name_len;
+
+	if (accept_encoding == NULL)
+		return false;
+	while (list_element(&accept_encoding, &element, &len)) {
+		name_len = without_parameters(element, len);
+		/* What is said of gzip itself counts, whatever is said of the rest. */
+		if ((name_len == 4 && strncasecmp(element, "gzip", 4) == 0) ||
+		    (name_len == 6 && strncasecmp(element, "x-gzip", 6) == 0))
+			return quality(element, len) > 0;
+		if (name_len == 1 && element[0] == '*')
+			any = quality(element, len) > 0;
+	}
+	return any;
+}
+
+bool
 prefer_has(const char *prefer, const char *preference)
 {
 	const char *element;

@@ -1,5 +1,5 @@
 /*
- * What a client prefers: media types by Accept, byte ranges, entity tags.  Pure functions on text.
+ * What a client prefers: media types by Accept, compression, byte ranges, entity tags.  Pure functions on text.
  */
 #ifndef HOLDFAST_AGENT_HTTP_NEGOTIATE_H
 #define HOLDFAST_AGENT_HTTP_NEGOTIATE_H
@@ -38,6 +38,9 @@ int range_parse(const char *range, uint64_t size, struct byte_range *ret, struct
 /* Does an If-None-Match (weak comparison) or If-Range (strong) name this tag ("\"abc\"")? */
 bool etag_listed(const char *list, const char *etag);
 bool etag_is(const char *value, const char *etag);
+
+/* Does Accept-Encoding (NULL: none was sent) take gzip? */
+bool accepts_gzip(const char *accept_encoding);
 
 /* Does a Prefer header hold this preference ("respond-async")? */
 bool prefer_has(const char *prefer, const char *preference);

@@ -140,14 +140,11 @@ words_of(const json_t *schema)
 {
 	struct buffer words = BUFFER_INIT;
 	const json_t *word;
-	char *text;
 	size_t i;
 
 	json_array_foreach(json_object_get(schema, "enum"), i, word)
 		buffer_printf(&words, "%s%s", i > 0 ? "|" : "", json_string_value(word));
-	text = mem_strdup(buffer_text(&words));
-	buffer_done(&words);
-	return text;
+	return buffer_take(&words);
 }
 
 static void

@@ -26,6 +26,7 @@
 /* clang-format off */
 #define REQUEST_FIELDS(_) \
 	_(ACCEPT,          "Accept",          true) \
+	_(ACCEPT_ENCODING, "Accept-Encoding", true) \
 	_(AUTHORIZATION,   "Authorization",   false) \
 	_(CONTENT_ENCODING,"Content-Encoding",false) \
 	_(CONTENT_TYPE,    "Content-Type",    false) \

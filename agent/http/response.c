@@ -11,6 +11,9 @@
 #include "shared/mem.h"
 #include "shared/text.h"
 
+/* What is too much, or stops, is mostly over by then. */
+#define RETRY_AFTER_S 5
+
 void
 response_init(struct response *response)
 {
@@ -153,4 +156,6 @@ response_problem(struct response *response, const struct error *err, const char 
 	response_json(response, (unsigned)error_http_status(err->code),
 	    problem_json(err, instance));
 	response->content_type = "application/problem+json";
+	if (response->status == 429 || response->status == 503)
+		response_header(response, "Retry-After", "%d", RETRY_AFTER_S);
 }

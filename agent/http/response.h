@@ -44,6 +44,7 @@ struct response {
 	void (*produce_free)(void *arg);
 	void *produce_arg;
 	uint64_t length; /* of the stream; RESPONSE_LENGTH_UNKNOWN: chunked */
+	bool gzip;       /* the stream is to be packed; agent/http/answer.c decides */
 	struct stream *stream; /* begun; given up with the response if the library did not take it */
 
 	struct event_stream *events;
@@ -60,7 +61,8 @@ void response_header(struct response *response, const char *name, const char *fm
 void response_json(struct response *response, unsigned status, json_t *json);
 void response_text(struct response *response, unsigned status, const char *content_type,
     const char *text);
-/* application/problem+json; drops whatever the response was before, but for its headers. */
+/* application/problem+json; drops whatever the response was before, but for its headers.  With
+ * Retry-After, where trying again may help. */
 void response_problem(struct response *response, const struct error *err, const char *instance);
 /* arg is released by release(arg), whether the stream ever began or not. */
 void response_stream(struct response *response, unsigned status, const char *content_type,

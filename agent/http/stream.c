@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/http/audit.h"
+#include "agent/http/compress.h"
 #include "agent/http/connections.h"
 #include "agent/http/request.h"
 #include "agent/http/server_internal.h"
@@ -21,6 +22,8 @@ struct stream {
 	void *arg;
 	void (*release)(void *arg);
 	uint64_t length;
+	struct compressor *compressor; /* NULL: the bytes go as they are */
+	struct buffer packed;
 	struct audit_row *row; /* the action's row of the log, written at the end; or NULL */
 	struct connection_watch watch;
 	struct progress progress; /* cancelled once nobody waits for the rest */
@@ -52,6 +55,8 @@ stream_unref(struct stream *stream)
 	progress_done(&stream->progress);
 	pthread_cond_destroy(&stream->room);
 	pthread_mutex_destroy(&stream->lock);
+	compressor_free(stream->compressor);
+	buffer_done(&stream->packed);
 	free(stream->ring);
 	free(stream);
 }
@@ -112,8 +117,8 @@ put_bytes(struct stream *stream, const uint8_t *data, size_t len)
 	return n;
 }
 
-int
-stream_write(struct stream *stream, const void *data, size_t len, struct error *err)
+static int
+put_all(struct stream *stream, const void *data, size_t len, struct error *err)
 {
 	const uint8_t *p = data;
 	bool first;
@@ -137,6 +142,39 @@ stream_write(struct stream *stream, const void *data, size_t len, struct error *
 			announce(stream);
 	}
 	return 0;
+}
+
+static int
+put_packed(struct stream *stream, const void *data, size_t len, bool last, struct error *err)
+{
+	int rc;
+
+	compressor_put(stream->compressor, data, len, last, &stream->packed);
+	rc = put_all(stream, stream->packed.data, stream->packed.len, err);
+	buffer_clear(&stream->packed);
+	return rc;
+}
+
+int
+stream_write(struct stream *stream, const void *data, size_t len, struct error *err)
+{
+	if (stream->compressor == NULL)
+		return put_all(stream, data, len, err);
+	return len == 0 ? 0 : put_packed(stream, data, len, false, err);
+}
+
+/* What is left in the compressor.  All of the answer was made: who has gone does not miss it. */
+static int
+put_rest(struct stream *stream, struct error *err)
+{
+	bool stopped;
+
+	if (stream->compressor == NULL || put_packed(stream, NULL, 0, true, err) == 0)
+		return 0;
+	pthread_mutex_lock(&stream->lock);
+	stopped = stream->stopped;
+	pthread_mutex_unlock(&stream->lock);
+	return stopped ? -1 : 0;
 }
 
 /* How the producer ended, as the client and the log are told. */
@@ -176,6 +214,8 @@ stream_main(void *arg)
 	int rc;
 
 	rc = stream->produce(stream, stream->arg, &err);
+	if (rc == 0)
+		rc = put_rest(stream, &err);
 	judge(stream, rc, &err);
 	connection_unwatch(http->connections, &stream->watch);
 	/* The row is there before the client sees the end. */
@@ -209,6 +249,7 @@ stream_new(struct request *request)
 	stream->produce = response->produce;
 	stream->arg = response->produce_arg;
 	stream->length = response->length;
+	stream->compressor = response->gzip ? compressor_new() : NULL;
 	stream->watch.gone = client_gone;
 	stream->watch.arg = stream;
 	stream->ring = mem_calloc(1, STREAM_BUFFER);

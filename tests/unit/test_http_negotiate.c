@@ -152,10 +152,29 @@ preferences_are_found_in_lists(void **state)
 	assert_false(prefer_has(NULL, "respond-async"));
 }
 
+static void
+gzip_is_accepted_where_it_is_named_or_anything_is(void **state)
+{
+	static const char *const yes[] = { "gzip", "deflate, gzip, br", "GZIP;q=0.5", "x-gzip",
+		"*", "br;q=1, *;q=0.1", "gzip;q=0.001", "identity;q=0, gzip" };
+	static const char *const no[] = { "", "identity", "deflate, br", "gzip;q=0", "gzip; q=0.0",
+		"*, gzip;q=0", "gzip;q=0, *", "*;q=0", "gzipped", "br" };
+
+	(void)state;
+	assert_false(accepts_gzip(NULL));
+	for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+		if (!accepts_gzip(yes[i]))
+			fail_msg("'%s' takes it", yes[i]);
+	for (size_t i = 0; i < ARRAY_LEN(no); i++)
+		if (accepts_gzip(no[i]))
+			fail_msg("'%s' does not take it", no[i]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gzip_is_accepted_where_it_is_named_or_anything_is),
 		cmocka_unit_test(the_preferred_type_is_chosen),
 		cmocka_unit_test(unknown_types_are_refused_and_the_known_ones_named),
 		cmocka_unit_test(media_types_are_compared_without_parameters),
