@@ -177,6 +177,8 @@ const struct config_database **config_databases(const struct config *config, siz
 bool config_is_name(const char *name);
 /* NULL if there is none of this name. */
 const struct config_job *config_job_find(const struct config *config, const char *name);
+/* What is allowed and hardly meant: [TEXT] with file and line. */
+json_t *config_job_warnings(const struct config *config);
 /* Whether it says itself what stays of its snapshots. */
 bool config_job_has_keep(const struct config_job *job);
 /* The tables it names, lent; count 0: all of the database.  Only if job->tables_count is not 0. */

@@ -8,6 +8,7 @@
 #include "agent/jobs/schedule.h"
 #include "agent/settings_internal.h"
 #include "shared/mem.h"
+#include "shared/text.h"
 
 bool
 config_is_name(const char *name)
@@ -259,6 +260,51 @@ config_check_jobs(const struct config *config, struct error *err)
 		rc = check_job(config, config->jobs[i], zones, err);
 	zones_free(zones);
 	return rc;
+}
+
+/* The longest time between two of the next starts: of some weeks, and no more than this many. */
+#define GAP_STARTS 2000
+#define GAP_SPAN_S (35 * 86400)
+
+static int64_t
+longest_gap_s(const struct schedule *timetable, int64_t from)
+{
+	int64_t at = schedule_next(timetable, from), longest = 0;
+
+	for (unsigned i = 0; i < GAP_STARTS && (at - from < GAP_SPAN_S || i < 2); i++) {
+		int64_t next = schedule_next(timetable, at);
+
+		if (next == INT64_MAX)
+			break;
+		if (next - at > longest)
+			longest = next - at;
+		at = next;
+	}
+	return longest;
+}
+
+json_t *
+config_job_warnings(const struct config *config)
+{
+	json_t *warnings = json_array();
+
+	for (size_t i = 0; i < config->job_count; i++) {
+		const struct config_job *job = config->jobs[i];
+		int64_t gap_s;
+		char *text;
+
+		if (job->timetable == NULL || job->expect_s == 0)
+			continue;
+		gap_s = longest_gap_s(job->timetable, time_now().tv_sec);
+		if (job->expect_s > gap_s)
+			continue;
+		text = mem_printf("%s: job '%s' will be overdue between its starts: up to %lld "
+		    "seconds lie between two of them", source_of(job, "expect"), job->name,
+		    (long long)gap_s);
+		json_array_append_new(warnings, json_string(text));
+		free(text);
+	}
+	return warnings;
 }
 
 void

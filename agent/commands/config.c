@@ -90,11 +90,27 @@ show(struct session *session, struct error *err)
 	return 0;
 }
 
+/* Right, with what is hardly meant so. */
+static int
+tell_right(struct session *session, struct error *err)
+{
+	json_t *warnings = config_job_warnings(session->config), *text;
+	size_t i;
+
+	if (session->json)
+		return session_print_json(json_pack("{s:b, s:o}", "right", 1, "warnings", warnings),
+		    err);
+	json_array_foreach(warnings, i, text)
+		fprintf(stderr, "holdfastd: warning: %s\n", json_string_value(text));
+	json_decref(warnings);
+	printf("the configuration is right\n");
+	return 0;
+}
+
 int
 config_main(struct session *session, struct error *err)
 {
 	const char *verb = session->line.arguments[0];
-	int rc;
 
 	if (strcmp(verb, "show") == 0)
 		return show(session, err) == 0 ? EXIT_OK : -1;
@@ -103,12 +119,7 @@ config_main(struct session *session, struct error *err)
 		return error_hint(err, "see holdfastd help config");
 	}
 	/* That it was loaded is most of the check. */
-	rc = config_verify(session->config, err);
-	if (rc != 0)
+	if (config_verify(session->config, err) != 0)
 		return -1;
-	if (session->json)
-		rc = session_print_json(json_pack("{s:b}", "right", 1), err);
-	else
-		printf("the configuration is right\n");
-	return rc == 0 ? EXIT_OK : -1;
+	return tell_right(session, err) == 0 ? EXIT_OK : -1;
 }

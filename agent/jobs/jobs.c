@@ -105,10 +105,9 @@ job_set_row(struct jobs *jobs, struct job *job, struct job_row *row)
 struct job *
 jobs_find(struct jobs *jobs, const char *name)
 {
-	for (size_t i = 0; i < jobs->count; i++)
-		if (strcmp(jobs->list[i].config->name, name) == 0)
-			return &jobs->list[i];
-	return NULL;
+	const json_t *number = json_object_get(jobs->numbers, name);
+
+	return number == NULL ? NULL : &jobs->list[json_integer_value(number)];
 }
 
 /* Caller holds lock. */
@@ -292,11 +291,14 @@ load(struct jobs *jobs, struct error *err)
 		return -1;
 	jobs->count = jobs->config->job_count;
 	jobs->list = mem_calloc(jobs->count, sizeof(*jobs->list));
+	jobs->numbers = json_object();
 	changed = mem_calloc(jobs->count, sizeof(*changed));
 	for (size_t i = 0; i < jobs->count; i++) {
 		struct job *job = &jobs->list[i];
 
 		job->config = jobs->config->jobs[i];
+		json_object_set_new(jobs->numbers, job->config->name,
+		    json_integer((json_int_t)i));
 		job->jitter_s = schedule_jitter(
 		    job->config->name, jobs->config->name, job->config->jitter_s);
 		if (prepare_job(job, row_count == 0 ? NULL : bsearch(job->config->name, rows,
@@ -378,6 +380,7 @@ jobs_close(struct jobs *jobs)
 	for (size_t i = 0; i < jobs->count; i++)
 		job_row_done(&jobs->list[i].row);
 	free(jobs->list);
+	json_decref(jobs->numbers);
 	if (jobs->wake_fd >= 0)
 		close(jobs->wake_fd);
 	if (jobs->timer_fd >= 0)

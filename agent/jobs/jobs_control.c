@@ -40,8 +40,8 @@ job_row_json(const struct config_job *config, const struct job_row *row, int64_t
 {
 	json_t *jump = row->jump == NULL ? NULL : json_loads(row->jump, 0, NULL);
 
-	return json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:b, s:o, s:{s:I, s:I, s:I, s:o},"
-	    " s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:b, s:o,"
+	    " s:{s:I, s:I, s:I, s:o}, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 	    "name", config->name, "schedule", text_json(config->schedule), "timezone",
 	    text_json(config->timezone), "jitter_s", (json_int_t)config->jitter_s, "expect_s",
 	    (json_int_t)config->expect_s, "next", time_json(row->held ? 0 : row->next_ms),

@@ -52,6 +52,7 @@ struct jobs {
 	pthread_mutex_t lock;
 	struct job *list;        /* as config->jobs */
 	size_t count;
+	json_t *numbers;         /* a job's name to its place in list */
 	struct jobs_news *news, **news_last;
 	struct jobs_listener *listeners;
 	bool trouble;            /* the last start could not be written; it was told */

@@ -193,14 +193,12 @@ jobs_store_peek(const char *state_folder, struct job_row **ret, size_t *ret_coun
 	return peek(state_folder, "", ret, ret_count, err);
 }
 
-/* Caller holds the lock. */
+/* Caller holds the lock, and finalizes the statement. */
 static int
-save_row(struct runs_store *store, const struct job_row *row, struct error *err)
+prepare_save(struct runs_store *store, sqlite3_stmt **ret, struct error *err)
 {
-	sqlite3_stmt *statement = NULL;
-
 	/* The other columns of a row that is there stay. */
-	if (sql_prepare(store->db, "INSERT INTO jobs(" JOB_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5,"
+	return sql_prepare(store->db, "INSERT INTO jobs(" JOB_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5,"
 	    " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
 	    " ?23, ?24, ?25, ?26) ON CONFLICT(name) DO UPDATE SET schedule = ?2, next_ms = ?3,"
 	    " armed_ms = ?4, known_ms = ?5, held = ?6, skip_next = ?7, held_ms = ?8,"
@@ -208,10 +206,31 @@ save_row(struct runs_store *store, const struct job_row *row, struct error *err)
 	    " overdue = ?14, last_run = ?15, last_outcome = ?16, last_started_ms = ?17,"
 	    " last_finished_ms = ?18, last_success_ms = ?19, last_duration_ms = ?20,"
 	    " last_files = ?21, last_bytes = ?22, last_added_bytes = ?23, jump = ?24,"
-	    " proof_ms = ?25, proof_outcome = ?26", &statement, err) != 0)
-		return -1;
+	    " proof_ms = ?25, proof_outcome = ?26", ret, err);
+}
+
+static int
+save_prepared(sqlite3_stmt *statement, const struct job_row *row, struct error *err)
+{
+	int rc;
+
 	bind_row(statement, row);
-	return runs_store_finish(statement, err);
+	rc = sql_step(statement, err);
+	sqlite3_reset(statement);
+	return rc;
+}
+
+/* Caller holds the lock. */
+static int
+save_row(struct runs_store *store, const struct job_row *row, struct error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	int rc = prepare_save(store, &statement, err);
+
+	if (rc == 0)
+		rc = save_prepared(statement, row, err);
+	sqlite3_finalize(statement);
+	return rc;
 }
 
 /* Caller holds the lock.  Ends a transaction well, or takes it back. */
@@ -229,11 +248,13 @@ int
 jobs_store_start(struct runs_store *store, const struct job_start *starts, size_t count,
     struct error *err)
 {
+	sqlite3_stmt *save = NULL;
 	int rc;
 
 	pthread_mutex_lock(&store->lock);
 	rc = sql_exec(store->db, "BEGIN IMMEDIATE", err);
 	if (rc == 0) {
+		rc = prepare_save(store, &save, err);
 		for (size_t i = 0; i < count && rc == 0; i++) {
 			const struct job_start *start = &starts[i];
 
@@ -242,8 +263,9 @@ jobs_store_start(struct runs_store *store, const struct job_start *starts, size_
 				    start->outcome == NULL ? "queued" : start->outcome,
 				    start->error, err);
 			if (rc == 0 && start->row != NULL)
-				rc = save_row(store, start->row, err);
+				rc = save_prepared(save, start->row, err);
 		}
+		sqlite3_finalize(save);
 		/* If interrupted here, nothing was started and all of it is due still. */
 		rc = end_transaction(store, rc, err);
 	}

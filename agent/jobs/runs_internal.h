@@ -131,10 +131,14 @@ void run_finish(struct runs *runs, struct run *run, const char *outcome,
     const struct error *failure);
 /* Try again to save ended runs whose databases refused. */
 void runs_save_ended(struct runs *runs);
-/* After a crash: what was running is aborted, what was queued is queued again. */
-int runs_recover(struct runs *runs, struct error *err);
 /* The end's document with what the store knows besides of its figures. */
 json_t *run_end_json(const struct run *run);
+/* The log's row of a run as runs_store_unlogged() or its end gives it. */
+int run_write_row(struct runs *runs, const json_t *run, struct error *err);
+
+/* run_recover.c */
+/* After a crash: what was running is aborted, what was queued is queued again. */
+int runs_recover(struct runs *runs, struct error *err);
 
 /* run_jobs.c */
 /* Tell whoever wants to know of runs of jobs.  Not under lock. */

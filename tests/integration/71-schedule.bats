@@ -233,6 +233,16 @@ conf() {
 	run_job home ok
 }
 
+@test "an expectation that its schedule cannot meet is told of" {
+	printf '[job home]\npath = %s\nschedule = 0 3 * * 1-5\nexpect = 26h\n' "$home" \
+		>"$BATS_TEST_TMPDIR/hasty.conf"
+	run -0 "$HOLDFASTD" --config "$BATS_TEST_TMPDIR/hasty.conf" --state "$STATE" config check
+	[[ $output == *"hasty.conf:4: job 'home' will be overdue between its starts"* ]]
+	sed -i 's/26h/74h/' "$BATS_TEST_TMPDIR/hasty.conf"
+	run -0 "$HOLDFASTD" --config "$BATS_TEST_TMPDIR/hasty.conf" --state "$STATE" config check
+	[[ $output != *warning* ]]
+}
+
 # refused TEXT: this configuration, from stdin, is refused with that, file and line.
 refused() {
 	{
