@@ -243,7 +243,9 @@ check_together(const struct config *config, struct error *err)
 	if (check_parity(config, err) != 0 || check_io(config, err) != 0 ||
 	    config_check_servers(config, err) != 0 || config_check_jobs(config, err) != 0)
 		return -1;
-	return config_check_hooks(config, err);
+	if (config_check_hooks(config, err) != 0)
+		return -1;
+	return config_check_notices(config, err);
 }
 
 int
@@ -281,6 +283,7 @@ config_free(struct config *config)
 	}
 	free(config->sources);
 	config_jobs_free(config);
+	config_notices_free(config);
 	config_databases_free(config);
 	free(config);
 }
@@ -338,7 +341,7 @@ config_verify(const struct config *config, struct error *err)
 	if (config->passphrase_file != NULL &&
 	    config_check_secret_file(config->passphrase_file, "passphrase file", err) != 0)
 		goto wrong;
-	if (config_verify_servers(config, err) != 0)
+	if (config_verify_servers(config, err) != 0 || config_verify_notices(config, err) != 0)
 		goto wrong;
 	for (size_t i = 0; i < config->listen_count; i++) {
 		if (config->tls_cert != NULL || config->insecure_http ||
@@ -373,6 +376,7 @@ config_to_json(const struct config *config)
 	}
 	config_databases_to_json(config, all);
 	config_jobs_to_json(config, all);
+	config_notices_to_json(config, all);
 	return all;
 }
 
@@ -381,12 +385,12 @@ config_describe(void)
 {
 	json_t *all = json_array();
 
-	for (size_t i = 0; i < settings_count + job_settings_count; i++) {
+	for (size_t i = 0; i < settings_all_count; i++) {
 		const struct setting *setting = &settings_table[i];
 		char own[128] = "";
 		char *names;
 
-		/* A variable could not tell which job it means. */
+		/* A variable could not tell which job, or notice, it means. */
 		if (i < settings_count)
 			environment_name(setting, own);
 		names = mem_printf("%s%s%s", own, *setting->environment == '\0' ? "" : " ",

@@ -71,6 +71,25 @@ struct config_job {
 	char **sources;         /* as those of struct config */
 };
 
+/* A section [notice NAME]: who is told of what becomes of jobs, by exactly one way. */
+struct config_notice {
+	char *name;
+	char *where;            /* "FILE:LINE" of its section */
+	char **on;              /* words of NOTICE_KINDS; pings have their own */
+	size_t on_count;
+	char **jobs;            /* none: all */
+	size_t jobs_count;
+	char *webhook;
+	char *ping_start, *ping_success, *ping_fail;
+	char *command;          /* see argv_parse() */
+	char **mail;
+	size_t mail_count;
+	char *mail_from, *sendmail;
+	char *headers_file, *tls_ca; /* or NULL */
+	int64_t timeout_s;
+	char **sources;         /* as those of struct config */
+};
+
 struct config {
 	/* [agent] */
 	char *name;             /* default: the host's name */
@@ -116,6 +135,9 @@ struct config {
 	struct config_job **jobs; /* in the order of the files */
 	size_t job_count, job_cap;
 	json_t *job_numbers;    /* by name, while the files are read; NULL: no jobs */
+	/* [notice NAME] */
+	struct config_notice **notices; /* in the order of the files */
+	size_t notice_count, notice_cap;
 	/* [limits] */
 	uint64_t limit_upload, limit_download, limit_read; /* bytes a second; 0: none */
 	uint64_t limit_files;   /* files a second; 0: none */
@@ -179,6 +201,7 @@ bool config_is_name(const char *name);
 const struct config_job *config_job_find(const struct config *config, const char *name);
 /* What is allowed and hardly meant: [TEXT] with file and line. */
 json_t *config_job_warnings(const struct config *config);
+const struct config_notice *config_notice_find(const struct config *config, const char *name);
 /* Whether it says itself what stays of its snapshots. */
 bool config_job_has_keep(const struct config_job *job);
 /* The tables it names, lent; count 0: all of the database.  Only if job->tables_count is not 0. */

@@ -28,6 +28,7 @@ struct parse {
 	/* By setting: this file has set it already.  Those of [database NAME] follow all others. */
 	bool *given;
 	struct config_job *job; /* whose section we are in, or NULL */
+	struct config_notice *notice; /* the same of [notice NAME] */
 	struct config_database *database; /* the same of [database NAME] */
 	bool failed;
 	struct error *err;
@@ -69,6 +70,12 @@ job_name(const char *section)
 	return section_name(section, "job");
 }
 
+static const char *
+notice_name(const char *section)
+{
+	return section_name(section, "notice");
+}
+
 /* [database] itself is as any other section. */
 static const char *
 database_name(const char *section)
@@ -91,14 +98,26 @@ begin_job(struct parse *parse, const char *name)
 }
 
 static int
+begin_notice(struct parse *parse, const char *name)
+{
+	char *where = mem_printf("%s:%u", parse->path, parse->line);
+	int rc = config_notice_begin(parse->config, name, where, &parse->notice, parse->err);
+
+	parse->failed = parse->failed || rc != 0;
+	memset(parse->given + (notice_settings - settings_table), 0,
+	    notice_settings_count * sizeof(*parse->given));
+	free(where);
+	return rc;
+}
+
+static int
 begin_database(struct parse *parse, const char *name)
 {
 	char *where = mem_printf("%s:%u", parse->path, parse->line);
 	int rc = config_database_begin(parse->config, name, where, &parse->database, parse->err);
 
 	parse->failed = parse->failed || rc != 0;
-	memset(parse->given + settings_count + job_settings_count, 0,
-	    settings_count * sizeof(*parse->given));
+	memset(parse->given + settings_all_count, 0, settings_count * sizeof(*parse->given));
 	free(where);
 	return rc;
 }
@@ -109,19 +128,23 @@ static int
 begin_section(struct parse *parse, const char *line)
 {
 	size_t len = strcspn(line + 1, "]\r\n");
-	const char *job, *database;
+	const char *job, *database, *notice;
 	char *section;
 	int rc = 0;
 
 	parse->job = NULL;
+	parse->notice = NULL;
 	parse->database = NULL;
 	if (line[1 + len] != ']')
 		return 0; /* inih complains */
 	section = mem_printf("%.*s", (int)len, line + 1);
 	job = job_name(section);
 	database = database_name(section);
+	notice = notice_name(section);
 	if (job != NULL)
 		rc = begin_job(parse, job);
+	else if (notice != NULL)
+		rc = begin_notice(parse, notice);
 	else if (database != NULL)
 		rc = begin_database(parse, database);
 	free(section);
@@ -161,7 +184,7 @@ section_list(void)
 		if (i == 0 || strcmp(settings_table[i - 1].section, section) != 0)
 			buffer_printf(&text, "%s[%s]", i == 0 ? "" : ", ", section);
 	}
-	buffer_put_text(&text, ", [database NAME], [job NAME]");
+	buffer_put_text(&text, ", [database NAME], [job NAME], [notice NAME]");
 	return buffer_take(&text);
 }
 
@@ -176,7 +199,7 @@ unknown(struct parse *parse, const char *section, const char *key)
 		return error_hint(parse->err, "write [agent] or [repository] above it");
 	}
 	near = setting_nearest_key(section, key);
-	for (size_t i = 0; i < settings_count + job_settings_count; i++) {
+	for (size_t i = 0; i < settings_all_count; i++) {
 		if (strcmp(settings_table[i].section, section) != 0)
 			continue;
 		fail_at(parse, "unknown setting '%s' in section [%s]", key, section);
@@ -188,7 +211,8 @@ unknown(struct parse *parse, const char *section, const char *key)
 	near = setting_nearest_section(section);
 	if (near != NULL)
 		return error_hint(parse->err, "did you mean [%s]?",
-		    strcmp(near, "job") == 0 ? "job NAME" : near);
+		    strcmp(near, "job") == 0 ? "job NAME"
+		    : strcmp(near, "notice") == 0 ? "notice NAME" : near);
 	sections = section_list();
 	error_hint(parse->err, "there are %s", sections);
 	free(sections);
@@ -222,11 +246,12 @@ set_value(struct parse *parse, const struct setting *setting, const char *value)
 
 	if (parse->database != NULL) {
 		own = config_database_setting(setting);
-		given = &parse->given[settings_count + job_settings_count + index];
+		given = &parse->given[settings_all_count + index];
 	}
 	if (*given && setting->type != SETTING_LIST) {
 		fail_at(parse, "'%s' is given twice in this %s", setting->key,
-		    parse->job != NULL ? "job" : parse->database != NULL ? "section" : "file");
+		    parse->job != NULL ? "job"
+		    : parse->database != NULL || parse->notice != NULL ? "section" : "file");
 		if (parse->indented)
 			error_hint(parse->err,
 			    "the line starts with a blank, so it continues '%s': "
@@ -238,6 +263,10 @@ set_value(struct parse *parse, const struct setting *setting, const char *value)
 	if (parse->job != NULL)
 		rc = setting_set(parse->job, &parse->job->sources[index - settings_count], setting,
 		    value, source, *given, parse->err);
+	else if (parse->notice != NULL)
+		rc = setting_set(parse->notice,
+		    &parse->notice->sources[setting - notice_settings], setting, value, source,
+		    *given, parse->err);
 	else if (parse->database != NULL)
 		rc = setting_set(parse->database, &parse->database->sources[index], &own, value,
 		    source, *given, parse->err);
@@ -257,7 +286,9 @@ handle(void *arg, const char *section, const char *key, const char *value)
 	struct parse *parse = arg;
 	const struct setting *setting;
 	const char *job = job_name(section), *database = database_name(section);
-	const char *kind = job != NULL ? "job" : database != NULL ? "database" : section;
+	const char *notice = notice_name(section);
+	const char *kind = job != NULL ? "job" : notice != NULL ? "notice"
+	    : database != NULL ? "database" : section;
 
 	if (parse->failed)
 		return 0;
@@ -266,6 +297,11 @@ handle(void *arg, const char *section, const char *key, const char *value)
 		parse->job = NULL;
 	else if ((parse->job == NULL || strcmp(parse->job->name, job) != 0) &&
 	    begin_job(parse, job) != 0)
+		return 0;
+	if (notice == NULL)
+		parse->notice = NULL;
+	else if ((parse->notice == NULL || strcmp(parse->notice->name, notice) != 0) &&
+	    begin_notice(parse, notice) != 0)
 		return 0;
 	if (database == NULL)
 		parse->database = NULL;
@@ -308,7 +344,7 @@ read_file(struct config *config, const char *path, struct error *err)
 	if (parse.file == NULL)
 		return error_sys(
 		    err, ERROR_IO, errno, "could not open configuration file '%s'", path);
-	parse.given = mem_calloc(2 * settings_count + job_settings_count, sizeof(*parse.given));
+	parse.given = mem_calloc(settings_all_count + settings_count, sizeof(*parse.given));
 	if (check_not_writable_by_others(path, parse.file, err) != 0)
 		goto out;
 	/* A value is the rest of its line: no comment behind it, which would cut patterns. */

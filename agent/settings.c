@@ -27,16 +27,24 @@ const struct setting settings_table[] = {
 #define _(...) ROW(config_job, __VA_ARGS__),
 	JOB_SETTINGS(_)
 #undef _
+#define _(...) ROW(config_notice, __VA_ARGS__),
+	NOTICE_SETTINGS(_)
+#undef _
 #undef ROW
 };
 enum {
 #define _(...) +1
 	OWN_COUNT = 0 SETTINGS(_),
+	JOB_COUNT = 0 JOB_SETTINGS(_),
+	NOTICE_COUNT = 0 NOTICE_SETTINGS(_),
 #undef _
 };
 const size_t settings_count = OWN_COUNT;
 const struct setting *const job_settings = settings_table + OWN_COUNT;
-const size_t job_settings_count = ARRAY_LEN(settings_table) - OWN_COUNT;
+const size_t job_settings_count = JOB_COUNT;
+const struct setting *const notice_settings = settings_table + OWN_COUNT + JOB_COUNT;
+const size_t notice_settings_count = NOTICE_COUNT;
+const size_t settings_all_count = ARRAY_LEN(settings_table);
 
 const char *
 setting_type_word(enum setting_type type)

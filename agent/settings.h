@@ -16,7 +16,7 @@
  * Those of [database] are settings of each section [database NAME], too, there without a variable.
  *
  * JOB_SETTINGS are those of each section [job NAME]; field is the member of struct config_job, and
- * there is no variable.
+ * there is no variable.  NOTICE_SETTINGS are the same of [notice NAME] and struct config_notice.
  */
 #ifndef HOLDFAST_AGENT_SETTINGS_H
 #define HOLDFAST_AGENT_SETTINGS_H
@@ -233,6 +233,36 @@
 	    "the same of years") \
 	_("job", "keep_within", DURATION, keep.within_s, "0", 0, KEEP_WITHIN_MAX_S, "", \
 	    "besides, all that are not older than its newest by more than this")
+
+#define NOTICE_SETTINGS(_) \
+	_("notice", "on", LIST, on, "failure, overdue, recovery", 1, 40, "", \
+	    "what it tells of: success, warning, failure, cancelled, skipped, overdue, recovery, " \
+	    "jump") \
+	_("notice", "jobs", LIST, jobs, "", 1, CONFIG_NAME_MAX, "", \
+	    "jobs that it tells of; none: all") \
+	_("notice", "webhook", TEXT, webhook, "", 1, SETTING_TEXT_MAX, "", \
+	    "URL that the notice is sent to as JSON by POST") \
+	_("notice", "ping_start", TEXT, ping_start, "", 1, SETTING_TEXT_MAX, "", \
+	    "URL of a watch that is asked for when a backup begins") \
+	_("notice", "ping_success", TEXT, ping_success, "", 1, SETTING_TEXT_MAX, "", \
+	    "the same when it ended ok") \
+	_("notice", "ping_fail", TEXT, ping_fail, "", 1, SETTING_TEXT_MAX, "", \
+	    "the same when it ended otherwise, be it with a warning") \
+	_("notice", "command", TEXT, command, "", 1, SETTING_TEXT_MAX, "", \
+	    "program with its arguments that reads the notice as JSON") \
+	_("notice", "mail", LIST, mail, "", 1, 254, "", \
+	    "addresses that it is mailed to by the machine's own sendmail") \
+	_("notice", "mail_from", TEXT, mail_from, "", 1, 254, "", \
+	    "address that it is mailed from; default: what sendmail takes") \
+	_("notice", "sendmail", TEXT, sendmail, "/usr/sbin/sendmail", 1, SETTING_TEXT_MAX, "", \
+	    "program that takes a mail, called with -t -i") \
+	_("notice", "headers_file", TEXT, headers_file, "", 1, SETTING_TEXT_MAX, "", \
+	    "file of header fields for the URLs, one a line, as a token; not accessible to others") \
+	_("notice", "tls_ca", TEXT, tls_ca, "", 1, SETTING_TEXT_MAX, "", \
+	    "PEM file of authorities that the URLs' certificates are checked by; default: the " \
+	    "system's") \
+	_("notice", "timeout", DURATION, timeout_s, "30s", 1, 600, "", \
+	    "how long one try may take")
 /* clang-format on */
 
 #endif

@@ -31,11 +31,15 @@ struct setting {
 	const char *sentence;
 };
 
-/* Those of struct config, followed by those of a job, which has as many sources. */
+/* Those of struct config, followed by those of a job, then by those of a notice, which have as many
+ * sources. */
 extern const struct setting settings_table[];
 extern const size_t settings_count;
 extern const struct setting *const job_settings;
 extern const size_t job_settings_count;
+extern const struct setting *const notice_settings;
+extern const size_t notice_settings_count;
+extern const size_t settings_all_count;
 
 const char *setting_type_word(enum setting_type type);
 
@@ -79,6 +83,15 @@ int config_job_begin(struct config *config, const char *name, const char *where,
     struct config_job **ret, struct error *err);
 void config_jobs_free(struct config *config);
 int config_check_jobs(const struct config *config, struct error *err);
+/* agent/config_notices.c, as those of jobs. */
+int config_notice_begin(struct config *config, const char *name, const char *where,
+    struct config_notice **ret, struct error *err);
+void config_notices_free(struct config *config);
+int config_check_notices(const struct config *config, struct error *err);
+/* What their files are like. */
+int config_verify_notices(const struct config *config, struct error *err);
+void config_notices_to_json(const struct config *config, json_t *all);
+
 /* agent/config_hooks.c: how the hooks of jobs are written.  ERROR_CONFIG. */
 int config_check_hooks(const struct config *config, struct error *err);
 /* "job NAME": {...} for each. */

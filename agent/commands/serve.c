@@ -19,6 +19,7 @@
 #include "agent/http/tokens.h"
 #include "agent/jobs/jobs.h"
 #include "agent/jobs/runs.h"
+#include "agent/notices/notices.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/systemd.h"
@@ -36,6 +37,7 @@ struct agent {
 	struct tokens *tokens;
 	struct runs *runs;
 	struct jobs *jobs;
+	struct notices *notices;
 	struct http *http;
 };
 
@@ -173,11 +175,13 @@ start(struct session *session, struct agent *agent, struct error *err)
 	    log_ship_start(config, agent->log, tell_shipping, &agent->ship, err) != 0 ||
 	    open_tokens(session, agent, err) != 0 ||
 	    runs_open(config, session->repo, agent->log, &agent->runs, err) != 0 ||
-	    jobs_open(config, agent->runs, &agent->jobs, err) != 0)
+	    jobs_open(config, agent->runs, &agent->jobs, err) != 0 ||
+	    notices_open(config, NULL, &agent->notices, err) != 0)
 		return -1;
+	jobs_on_event(agent->jobs, notices_event, agent->notices);
 	services = (struct http_services){ .config = config, .repo = session->repo,
 		.log = agent->log, .ship = agent->ship, .runs = agent->runs, .jobs = agent->jobs,
-		.tokens = agent->tokens };
+		.notices = agent->notices, .tokens = agent->tokens };
 	if (http_start(&services, &agent->http, err) != 0)
 		return -1;
 	/* From here on runs begin by themselves. */
@@ -235,6 +239,8 @@ stop(struct session *session, struct agent *agent)
 	jobs_stop(agent->jobs);
 	runs_close(agent->runs);
 	jobs_close(agent->jobs);
+	/* Nothing happens to a job any more; what was not told waits for the next start. */
+	notices_close(agent->notices);
 	tokens_close(agent->tokens);
 	log_ship_stop(agent->ship);
 	actionlog_close(agent->log);

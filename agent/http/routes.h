@@ -74,6 +74,10 @@
 	  "leave the next start of a job out") \
 	_(POST, "/v1/jobs/{name}/acknowledge", ROLE_OPERATE, 0, "AcknowledgeJump", \
 	  http_job_acknowledge, "say that figures that jumped are right, so that retention goes on") \
+	_(GET, "/v1/notices", ROLE_READ, 0, "", http_notices_list, \
+	  "what was told of jobs and what waits to be, newest first, and the ways to tell it") \
+	_(POST, "/v1/notices/{name}/test", ROLE_OPERATE, 0, "TestNotice", http_notice_test, \
+	  "send a test by one of them") \
 	_(GET, "/v1/snapshots", ROLE_READ, 0, "", http_snapshots_list, \
 	  "snapshots, newest first") \
 	_(POST, "/v1/snapshots", ROLE_OPERATE, ROUTE_BODY | ROUTE_STREAM, "Import", \

@@ -18,6 +18,7 @@
 #include "agent/http/tokens.h"
 #include "agent/jobs/jobs.h"
 #include "agent/jobs/runs.h"
+#include "agent/notices/notices.h"
 #include "agent/repository/repository.h"
 #include "shared/error.h"
 
@@ -30,6 +31,7 @@ struct http_services {
 	struct log_ship *ship; /* NULL: no central log */
 	struct runs *runs;
 	struct jobs *jobs;
+	struct notices *notices;
 	struct tokens *tokens;
 };
 
