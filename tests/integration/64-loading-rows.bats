@@ -8,25 +8,17 @@ load lib/agent
 load lib/mariadb
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	sql "CREATE DATABASE company CHARACTER SET utf8mb4"
-	{
-		mariadb_config database
-		printf 'name = company\ntimeout = 20s\nconnect_timeout = 5s\n'
-	} | agent_config
-	start_agent
+	start_table_agent company 'timeout = 20s' 'connect_timeout = 5s'
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
+	use_servers
 	mariadb_running || start_mariadb
 	sql -D company "DROP TABLE IF EXISTS people, plain, t, deps, every, seen;
 		CREATE TABLE deps (id INT PRIMARY KEY);

@@ -8,28 +8,19 @@ load lib/agent
 load lib/mariadb
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	mkdir "$AGENT_FOLDER/exchange"
-	{
-		mariadb_config database
-		printf 'name = company\n[exchange]\nurl = file://%s\n' "$AGENT_FOLDER/exchange"
-	} | agent_config
-	start_agent
+	start_table_agent company
 	api POST /run-migration
 	assert_status 200
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
-	exchange=$AGENT_FOLDER/exchange/database
+	use_servers
 }
 
 # file_of TABLE: where its file to load is; the folders are made.

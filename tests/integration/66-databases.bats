@@ -8,30 +8,23 @@ load lib/agent
 load lib/mariadb
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	sql "CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, v VARCHAR(20)); INSERT INTO shop.t VALUES (1, 'shop');
 		CREATE DATABASE web; CREATE TABLE web.t (id INT PRIMARY KEY, v VARCHAR(20)); INSERT INTO web.t VALUES (1, 'web'), (2, 'web')"
 	mkdir "$AGENT_FOLDER/exchange"
 	{
-		mariadb_config database
-		printf 'name = shop\n'
 		mariadb_config database | sed 's/^\[database\]/[database web]/'
-		printf 'connections = 3\n'
-		printf '[exchange]\nurl = file://%s\n' "$AGENT_FOLDER/exchange"
+		echo 'connections = 3'
 	} | agent_config
-	start_agent
+	start_table_agent shop
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
+	use_servers
 }
 
 @test "tables of one name in two databases are backed up and restored apart" {
@@ -75,6 +68,30 @@ setup() {
 	api GET "/v1/snapshots/$snapshot"
 	assert_json '.sources == ["/databases/web"]'
 	run -0 "$HOLDFASTD" --config "$AGENT_FOLDER/agent.conf" check --read-data
+}
+
+@test "a preview into a database that lacks the table checks the condition all the same" {
+	sql -D shop "CREATE TABLE parts (id INT PRIMARY KEY, \`it's\` VARCHAR(20)); INSERT INTO parts VALUES (1, 'a'), (2, 'b');
+		CREATE TABLE doubled (id INT PRIMARY KEY, twice INT AS (id * 2)); INSERT INTO doubled (id) VALUES (1), (2)"
+	run -0 "$HOLDFASTD" --config "$AGENT_FOLDER/agent.conf" backup-table parts doubled
+	preview() {
+		api POST "/restore_backup/$1?as=web.$1&dry_run=true" -G --data-urlencode "where=$2"
+	}
+	preview parts "\`it's\` > 'a' AND parts.id < 3"
+	assert_status 200
+	assert_json '.tables[0] | .rows == 2 and .present == null and (has("restored") | not)'
+	assert_json '.notes[0].reason | test("the table would be made")'
+	preview parts 'ID IS NOT NULL'
+	assert_status 200
+	for condition in 'nothing = 1' 'id >' 'other.id = 1' 'nofunction(id)'; do
+		preview parts "$condition"
+		assert_problem 400 bad-request condition
+	done
+	# What only the table has is not held against it.
+	preview doubled 'twice > 2'
+	assert_status 200
+	[ -z "$(sql -D web "SHOW TABLES LIKE 'parts'")" ]
+	sql -D shop 'DROP TABLE parts, doubled'
 }
 
 @test "migrations of one database leave the other alone" {

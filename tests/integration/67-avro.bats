@@ -9,27 +9,18 @@ load lib/mariadb
 load lib/avro
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	sql "$(<"$HOLDFAST_TOP/tests/data/tables/every.sql")"
 	mkdir "$AGENT_FOLDER/exchange"
-	{
-		mariadb_config database
-		printf 'name = shop\n[exchange]\nurl = file://%s\n' "$AGENT_FOLDER/exchange"
-	} | agent_config
-	start_agent
+	start_table_agent shop
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
-	exchange=$AGENT_FOLDER/exchange/database
+	use_servers
 	mkdir -p "$exchange/guests/backup"
 	guests=$exchange/guests/backup/guests.avro
 }

@@ -8,25 +8,17 @@ load lib/agent
 load lib/mariadb
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	sql "CREATE DATABASE shop CHARACTER SET utf8mb4"
-	{
-		mariadb_config database
-		echo "name = shop"
-	} | agent_config
-	start_agent
+	start_table_agent shop
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
+	use_servers
 }
 
 # make_rows TABLE OPTION...: 5,000 rows, every hundred with a b of their own.

@@ -9,27 +9,18 @@ load lib/agent
 load lib/mariadb
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	sql "CREATE DATABASE company CHARACTER SET utf8mb4"
 	mkdir "$AGENT_FOLDER/exchange"
-	{
-		mariadb_config database
-		printf 'name = company\ntimeout = 20s\n[exchange]\nurl = file://%s\n' "$AGENT_FOLDER/exchange"
-	} | agent_config
-	start_agent
+	start_table_agent company 'timeout = 20s'
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
-	exchange=$AGENT_FOLDER/exchange/database
+	use_servers
 	mariadb_running || start_mariadb
 	agent_running || start_agent
 	sql -D company 'DROP TABLE IF EXISTS t, heavy, seen'

@@ -31,6 +31,14 @@
 #	MARIADB_FOLDER MARIADB_SOCKET MARIADB_PORT      where it is
 #
 # One server for all tests of a file: call share_mariadb in setup_file before start_mariadb.
+#
+# One server and one agent for all tests of a file:
+#	share_servers [OPTION...]       in setup_file: start the server, with OPTIONs of mariadbd; the
+#	                        agent is started later, by
+#	start_table_agent NAME [LINE...]        [database] has the name NAME and these LINEs; if there
+#	                        is a folder $AGENT_FOLDER/exchange, it is the exchange storage
+#	use_servers             in setup; $exchange is where tables lie on that storage
+#	end_servers             in teardown_file
 
 MARIADB_PASSWORD="it's \\ \"secret\""
 
@@ -171,4 +179,35 @@ mariadb_config() {
 		printf '[%s]\nhosts = 127.0.0.1:%s\nuser = agent\npassword_file = %s\n' "$section" \
 			"$MARIADB_PORT" "$MARIADB_FOLDER/password"
 	done
+}
+
+# ---- one server and one agent
+
+share_servers() {
+	share_mariadb
+	share_agent
+	start_mariadb "$@"
+}
+
+start_table_agent() {
+	{
+		mariadb_config database
+		printf 'name = %s\n' "$1"
+		shift
+		(($# == 0)) || printf '%s\n' "$@"
+		[[ ! -d $AGENT_FOLDER/exchange ]] || printf '[exchange]\nurl = file://%s/exchange\n' "$AGENT_FOLDER"
+	} | agent_config
+	start_agent
+}
+
+use_servers() {
+	use_agent agent
+	use_mariadb
+	# shellcheck disable=SC2034 # for the tests
+	exchange=$AGENT_FOLDER/exchange/database
+}
+
+end_servers() {
+	end_agents
+	end_mariadb
 }
