@@ -118,6 +118,12 @@ take_end(const struct job *job, struct job_row *row, const json_t *run, int64_t 
 	}
 }
 
+void
+job_take_past(const struct job *job, struct job_row *row, const json_t *run)
+{
+	take_end(job, row, run, 0);
+}
+
 /* Told again because its end, or the row, could not be written at first: it is in the row. */
 static void
 save_again(struct jobs *jobs, struct job *job, const char *id)

@@ -246,19 +246,35 @@ compare_rows(const void *key, const void *row)
 	return strcmp(key, ((const struct job_row *)row)->name);
 }
 
+/* A job that the database does not know; of its runs it may, or the repository did. */
+static void
+first_row(struct jobs *jobs, struct job *job, int64_t now_ms)
+{
+	struct error err = ERROR_INIT;
+	json_t *run = NULL;
+	int rc;
+
+	snprintf(job->row.name, sizeof(job->row.name), "%s", job->config->name);
+	job->row.known_ms = now_ms;
+	rc = jobs_store_last_good(jobs->store, job->config->name, &run, &err);
+	if (rc == 1)
+		job_take_past(job, &job->row, run);
+	else if (rc < 0)
+		log_error("job-not-read", &err, json_pack("{s:s}", "job", job->config->name));
+	json_decref(run);
+}
+
 /* The job as the database has it, brought to what the configuration says.  True: it changed. */
 static bool
-prepare_job(struct job *job, const struct job_row *known, int64_t now_ms)
+prepare_job(struct jobs *jobs, struct job *job, const struct job_row *known, int64_t now_ms)
 {
 	char *rule = rule_text(job);
 	bool changed = known == NULL;
 
-	if (known != NULL) {
+	if (known != NULL)
 		job->row = job_row_dup(known);
-	} else {
-		snprintf(job->row.name, sizeof(job->row.name), "%s", job->config->name);
-		job->row.known_ms = now_ms;
-	}
+	else
+		first_row(jobs, job, now_ms);
 	if ((rule == NULL) != (job->row.schedule == NULL) ||
 	    (rule != NULL && strcmp(rule, job->row.schedule) != 0)) {
 		free(job->row.schedule);
@@ -301,7 +317,7 @@ load(struct jobs *jobs, struct error *err)
 		    json_integer((json_int_t)i));
 		job->jitter_s = schedule_jitter(
 		    job->config->name, jobs->config->name, job->config->jitter_s);
-		if (prepare_job(job, row_count == 0 ? NULL : bsearch(job->config->name, rows,
+		if (prepare_job(jobs, job, row_count == 0 ? NULL : bsearch(job->config->name, rows,
 		    row_count, sizeof(*rows), compare_rows), now_ms))
 			changed[change_count++] = (struct job_start){ .row = &job->row };
 	}

@@ -90,6 +90,8 @@ void jobs_wake(struct jobs *jobs);
 void jobs_run_told(void *arg, bool ended, const char *name, const json_t *run);
 /* Rows that the database refused. */
 void jobs_save_unsaved(struct jobs *jobs);
+/* The row of a job that is seen for the first time, and has run before. */
+void job_take_past(const struct job *job, struct job_row *row, const json_t *run);
 /* What ended before the jobs were opened. */
 int jobs_take_untold(struct jobs *jobs, struct error *err);
 

@@ -342,9 +342,28 @@ jobs_store_untold(struct runs_store *store, json_t **ret, struct error *err)
 	int rc;
 
 	pthread_mutex_lock(&store->lock);
-	rc = runs_store_select(store, "job IS NOT NULL AND told = 0 AND finished IS NOT NULL", ret,
-	    err);
+	rc = runs_store_select(store, "job IS NOT NULL AND told = 0 AND finished IS NOT NULL",
+	    NULL, ret, err);
 	pthread_mutex_unlock(&store->lock);
+	return rc;
+}
+
+int
+jobs_store_last_good(struct runs_store *store, const char *job, json_t **ret, struct error *err)
+{
+	json_t *list = NULL;
+	int rc;
+
+	pthread_mutex_lock(&store->lock);
+	rc = runs_store_select(store, "number = (SELECT max(number) FROM runs WHERE job = ?1"
+	    " AND state IN ('ok', 'warn'))", job, &list, err);
+	pthread_mutex_unlock(&store->lock);
+	if (rc != 0)
+		return -1;
+	rc = json_array_size(list) > 0;
+	if (rc == 1)
+		*ret = json_incref(json_array_get(list, 0));
+	json_decref(list);
 	return rc;
 }
 

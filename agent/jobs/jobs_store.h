@@ -71,6 +71,10 @@ int jobs_store_acknowledge(struct runs_store *store, const struct job_row *row,
  * them. */
 int jobs_store_untold(struct runs_store *store, json_t **ret, struct error *err);
 
+/* The newest good run of a job, as above: 1, 0 if there is none, -1. */
+int jobs_store_last_good(struct runs_store *store, const char *job, json_t **ret,
+    struct error *err);
+
 /* Figures of good backups of a job. */
 struct job_figures {
 	uint64_t files, bytes, changed_files;

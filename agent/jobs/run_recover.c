@@ -117,6 +117,95 @@ recover_one(struct runs *runs, json_t *row, struct finished *finished, struct er
 	return 0;
 }
 
+static enum run_kind
+kind_of(const struct snapshot *snapshot)
+{
+	/* Whatever a job backs up. */
+	if (snapshot->job != NULL)
+		return RUN_BACKUP;
+	if (snapshot->kind != NULL && strcmp(snapshot->kind, "tables") == 0)
+		return RUN_TABLES;
+	return snapshot->kind != NULL && strcmp(snapshot->kind, "stream") == 0 ? RUN_IMPORT
+	    : RUN_BACKUP;
+}
+
+/* What is known of what was asked for. */
+static json_t *
+arguments_of(const struct snapshot *snapshot, enum run_kind kind)
+{
+	json_t *arguments = json_object(), *paths;
+
+	if (snapshot->job != NULL) {
+		json_object_set_new(arguments, "job", json_string(snapshot->job));
+	} else if (kind == RUN_BACKUP) {
+		json_object_set_new(arguments, "paths", paths = json_array());
+		for (size_t i = 0; i < snapshot->source_count; i++)
+			json_array_append_new(paths, json_string(snapshot->sources[i]));
+	}
+	return arguments;
+}
+
+/* One run of the past, with what it needs to live. */
+struct past {
+	char began[TIME_TEXT_SIZE], finished[TIME_TEXT_SIZE];
+	json_t *arguments;
+	struct run_result result;
+};
+
+static void
+take_past(const struct snapshot *snapshot, struct past *past, struct run_past *run)
+{
+	enum run_kind kind = kind_of(snapshot);
+	int64_t ms = ((int64_t)snapshot->finished.tv_sec - snapshot->time.tv_sec) * 1000;
+
+	time_format(snapshot->time, 3, past->began);
+	time_format(snapshot->finished, 3, past->finished);
+	past->arguments = arguments_of(snapshot, kind);
+	run_result_of_snapshot(snapshot, &past->result);
+	*run = (struct run_past){
+		.row = { .id = snapshot->run, .kind = kind, .arguments = past->arguments,
+		    .command = "known by its snapshot", .origin = "agent", .queued = past->began },
+		.end = { .outcome = snapshot->warn ? "warn" : "ok", .finished = past->finished,
+		    .duration_ms = ms > 0 ? ms : 0, .snapshot = snapshot->id,
+		    .result = past->result.json, .loss_total = snapshot->loss_total,
+		    .files = snapshot->files, .bytes = snapshot->bytes,
+		    .stored_bytes = snapshot->stored_bytes },
+	};
+}
+
+int
+runs_rebuild(struct runs *runs, struct error *err)
+{
+	struct snapshot **list = NULL;
+	size_t count = 0, known = 0;
+	struct run_past *found;
+	struct past *past;
+	int rc;
+
+	if (snapshot_list(runs->repo, &list, &count, NULL, NULL, err) != 0)
+		return -1;
+	found = mem_calloc(count, sizeof(*found));
+	past = mem_calloc(count, sizeof(*past));
+	for (size_t i = 0; i < count; i++) {
+		if (list[i]->run == NULL || list[i]->host == NULL ||
+		    strcmp(list[i]->host, runs->config->name) != 0)
+			continue;
+		take_past(list[i], &past[known], &found[known]);
+		known++;
+	}
+	rc = runs_store_add_past(runs->store, found, known, err);
+	for (size_t i = 0; i < known; i++) {
+		json_decref(past[i].arguments);
+		run_result_done(&past[i].result);
+	}
+	for (size_t i = 0; i < count; i++)
+		snapshot_free(list[i]);
+	free(past);
+	free(found);
+	free(list);
+	return rc == 0 ? (int)known : -1;
+}
+
 int
 runs_recover(struct runs *runs, struct error *err)
 {

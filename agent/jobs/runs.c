@@ -74,6 +74,20 @@ runs_enqueue(struct runs *runs, struct run *run)
 	pthread_cond_signal(&runs->work);
 }
 
+/* What was lost, and what the repository still knew of it. */
+static void
+tell_damage(struct runs *runs, const char *notice)
+{
+	struct error err = ERROR_INIT;
+	int count = runs_rebuild(runs, &err);
+
+	if (count < 0)
+		log_error("runs-not-rebuilt", &err, NULL);
+	log_event(LOG_LEVEL_ERROR, "runs-damaged", json_pack("{s:s, s:i, s:s}", "message", notice,
+	    "rebuilt", count < 0 ? 0 : count, "hint", "runs that made a snapshot were taken from "
+	    "the repository; others, holds of jobs and jumps are not known any more"));
+}
+
 int
 runs_open(const struct config *config, struct repository *repo, struct actionlog *log,
     struct runs **ret, struct error *err)
@@ -96,15 +110,17 @@ runs_open(const struct config *config, struct repository *repo, struct actionlog
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&runs->tick, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	if (runs_store_open(config->state, &runs->store, &notice, err) != 0 ||
-	    runs_recover(runs, err) != 0 || runs_start_threads(runs, err) != 0) {
+	if (runs_store_open(config->state, &runs->store, &notice, err) != 0) {
 		runs_close(runs);
-		free(notice);
 		return -1;
 	}
 	if (notice != NULL)
-		log_event(LOG_LEVEL_ERROR, "runs-damaged", json_pack("{s:s}", "message", notice));
+		tell_damage(runs, notice);
 	free(notice);
+	if (runs_recover(runs, err) != 0 || runs_start_threads(runs, err) != 0) {
+		runs_close(runs);
+		return -1;
+	}
 	*ret = runs;
 	return 0;
 }

@@ -139,6 +139,9 @@ int run_write_row(struct runs *runs, const json_t *run, struct error *err);
 /* run_recover.c */
 /* After a crash: what was running is aborted, what was queued is queued again. */
 int runs_recover(struct runs *runs, struct error *err);
+/* After the list of runs was lost: those that the repository knows, by their snapshots.  Returns
+ * how many, or -1. */
+int runs_rebuild(struct runs *runs, struct error *err);
 
 /* run_jobs.c */
 /* Tell whoever wants to know of runs of jobs.  Not under lock. */

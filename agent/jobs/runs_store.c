@@ -275,16 +275,15 @@ figure(const json_t *result, const char *name)
 	return json_integer_value(json_object_get(result, name));
 }
 
-int
-runs_store_end(struct runs_store *store, const char *id, const struct run_end *end,
-    struct error *err)
+/* Caller holds the lock. */
+static int
+end_run(struct runs_store *store, const char *id, const struct run_end *end, struct error *err)
 {
 	char *texts[] = { compact(end->error), compact(end->losses), compact(end->notes),
 		compact(end->result) };
 	sqlite3_stmt *statement = NULL;
 	int rc = -1;
 
-	pthread_mutex_lock(&store->lock);
 	if (sql_prepare(store->db, "UPDATE runs SET state = ?2, finished = ?3, duration_ms = ?4,"
 	    " snapshot = ?5, error = ?6, losses = ?7, notes = ?8, result = ?9, loss_total = ?10,"
 	    " note_total = ?11, files = ?12, bytes = ?13, stored_bytes = ?14,"
@@ -309,9 +308,53 @@ runs_store_end(struct runs_store *store, const char *id, const struct run_end *e
 		    json_array_size(json_object_get(end->result, "jumps")) > 0);
 		rc = runs_store_finish(statement, err);
 	}
-	pthread_mutex_unlock(&store->lock);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
+	return rc;
+}
+
+int
+runs_store_end(struct runs_store *store, const char *id, const struct run_end *end,
+    struct error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&store->lock);
+	rc = end_run(store, id, end, err);
+	pthread_mutex_unlock(&store->lock);
+	return rc;
+}
+
+/* Caller holds the lock. */
+static int
+add_past(struct runs_store *store, const struct run_past *run, struct error *err)
+{
+	sqlite3_stmt *statement = NULL;
+
+	if (runs_store_insert(store, &run->row, "queued", NULL, err) != 0 ||
+	    end_run(store, run->row.id, &run->end, err) != 0 ||
+	    sql_prepare(store->db, "UPDATE runs SET started = queued, logged = 1, told = 1"
+	    " WHERE id = ?", &statement, err) != 0)
+		return -1;
+	sql_bind_text(statement, 1, run->row.id);
+	return runs_store_finish(statement, err);
+}
+
+int
+runs_store_add_past(struct runs_store *store, const struct run_past *runs, size_t count,
+    struct error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&store->lock);
+	rc = sql_exec(store->db, "BEGIN IMMEDIATE", err);
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = add_past(store, &runs[i], err);
+	if (rc == 0)
+		rc = sql_exec(store->db, "COMMIT", err);
+	if (!sqlite3_get_autocommit(store->db))
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	pthread_mutex_unlock(&store->lock);
 	return rc;
 }
 
@@ -527,8 +570,8 @@ out:
 }
 
 int
-runs_store_select(struct runs_store *store, const char *condition, json_t **ret,
-    struct error *err)
+runs_store_select(struct runs_store *store, const char *condition, const char *text,
+    json_t **ret, struct error *err)
 {
 	char *query = mem_printf("SELECT " RUN_COLUMNS " FROM runs WHERE %s ORDER BY number",
 	    condition);
@@ -537,6 +580,8 @@ runs_store_select(struct runs_store *store, const char *condition, json_t **ret,
 	int rc = -1;
 
 	if (sql_prepare(store->db, query, &row, err) == 0) {
+		if (text != NULL)
+			sql_bind_text(row, 1, text);
 		while ((rc = sql_step(row, err)) == 1) {
 			json_t *run = row_json(row, false);
 
@@ -566,7 +611,7 @@ runs_store_unlogged(struct runs_store *store, json_t **ret, struct error *err)
 	int rc;
 
 	pthread_mutex_lock(&store->lock);
-	rc = runs_store_select(store, "logged = 0", ret, err);
+	rc = runs_store_select(store, "logged = 0", NULL, ret, err);
 	pthread_mutex_unlock(&store->lock);
 	return rc;
 }

@@ -59,6 +59,13 @@ int runs_store_state(struct runs_store *store, const char *id, const char *state
     const char *started, struct error *err);
 int runs_store_end(struct runs_store *store, const char *id, const struct run_end *end,
     struct error *err);
+/* Runs of the past that nobody has recorded, oldest first; they are in the log already. */
+struct run_past {
+	struct run_row row; /* queued: when it began */
+	struct run_end end;
+};
+int runs_store_add_past(struct runs_store *store, const struct run_past *runs, size_t count,
+    struct error *err);
 int runs_store_logged(struct runs_store *store, const char *id, struct error *err);
 
 /* The job that a run works for, lent, or NULL: a backup that stores something. */

@@ -22,8 +22,9 @@ int runs_store_finish(sqlite3_stmt *statement, struct error *err);
 /* A new run in this state: "queued", or how it has ended, with its error. */
 int runs_store_insert(struct runs_store *store, const struct run_row *row, const char *state,
     const json_t *error, struct error *err);
-/* The runs that a condition selects, oldest first, as runs_store_unlogged() gives them. */
-int runs_store_select(struct runs_store *store, const char *condition, json_t **ret,
-    struct error *err);
+/* The runs that a condition selects, oldest first, as runs_store_unlogged() gives them.  text: for
+ * ?1 of the condition, or NULL. */
+int runs_store_select(struct runs_store *store, const char *condition, const char *text,
+    json_t **ret, struct error *err);
 
 #endif

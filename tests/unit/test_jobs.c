@@ -726,6 +726,50 @@ a_kill_between_snapshot_and_log_row_ends_as_the_snapshot_says(void **state)
 }
 
 static void
+what_a_damaged_database_knew_comes_from_the_repository(void **state)
+{
+	struct place *place = *state;
+	char *file = test_path(place->source, "letter");
+	char *database = test_path(place->folder, "state.sqlite");
+	struct job_state before, after;
+	json_t *run = NULL, *again = NULL;
+	struct error err = ERROR_INIT;
+
+	add_job(place, "home", "0 * * * *")->expect_s = 3 * 3600;
+	test_file_write(file, "one", 3);
+	atomic_store(&engine.real, true);
+	open_all(place);
+	pass(HOUR_MS);
+	step(place);
+	before = state_of(place, "home");
+	assert_int_equal(runs_last_of_job(place->runs, "home", &run, &err), 1);
+	close_all(place);
+	test_file_write(database, "this is no database", 19);
+	pass(HOUR_MS / 2);
+	place->events.len = 0;
+	open_all(place);
+	step(place);
+	assert_string_equal(outcomes(place, "home"), "ok");
+	after = state_of(place, "home");
+	assert_int_equal(after.last_success_ms / 1000, before.last_success_ms / 1000);
+	assert_int_equal(after.last_files, 1);
+	assert_string_equal(after.last_outcome, "ok");
+	assert_int_equal(runs_last_of_job(place->runs, "home", &again, &err), 1);
+	assert_string_equal(json_string_value(json_object_get(again, "id")),
+	    json_string_value(json_object_get(run, "id")));
+	assert_string_equal(json_string_value(json_object_get(again, "snapshot")),
+	    json_string_value(json_object_get(run, "snapshot")));
+	/* It is no news, and in the log already. */
+	assert_events(place, "");
+	assert_int_equal(log_count(place, "Backup", "SUCCESS"), 1);
+	assert_next(place, "home", "2026-11-22T02:00:00Z");
+	json_decref(run);
+	json_decref(again);
+	free(database);
+	free(file);
+}
+
+static void
 an_end_that_did_not_reach_its_job_is_taken_in_at_the_next_start(void **state)
 {
 	struct place *place = *state;
@@ -972,6 +1016,7 @@ main(void)
 		_(a_kill_between_due_time_and_start_leaves_one_run),
 		_(a_run_that_was_cut_off_is_aborted_and_tried_again),
 		_(a_kill_between_snapshot_and_log_row_ends_as_the_snapshot_says),
+		_(what_a_damaged_database_knew_comes_from_the_repository),
 		_(an_end_that_did_not_reach_its_job_is_taken_in_at_the_next_start),
 		_(figures_that_jump_warn_until_they_are_acknowledged),
 		_(a_jump_is_far_from_the_median_of_enough_runs),

@@ -169,6 +169,38 @@ tables_backup(struct repository *repo, const struct tables_backup_options *optio
 	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
 }
 
+/* No job here has tables. */
+int
+tables_beside_open(struct repository *repo, const struct tables_backup_options *options,
+    struct progress *progress, struct tables_beside **ret, struct error *err)
+{
+	(void)repo;
+	(void)options;
+	(void)progress;
+	(void)ret;
+	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
+}
+
+const struct backup_beside *
+tables_beside_hooks(const struct tables_beside *beside)
+{
+	(void)beside;
+	return NULL;
+}
+
+json_t *
+tables_beside_take(struct tables_beside *beside)
+{
+	(void)beside;
+	return NULL;
+}
+
+void
+tables_beside_close(struct tables_beside *beside)
+{
+	(void)beside;
+}
+
 int
 tables_restore_all(struct repository *repo, const struct tables_restore_options *options,
     const char *const *names, size_t count, unsigned connections, struct progress *progress,
