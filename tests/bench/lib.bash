@@ -248,7 +248,7 @@ add_remark() {
 add_limit() {
 	local own line
 	own=$(value "$3") || return 0
-	line=$(awk "BEGIN { printf \"| %s | %s | %.3f | %s |\", \"$1\", \"$2${4:+ $4}\", $own,
+	line=$(awk "BEGIN { printf \"| %s | %s | %.6g | %s |\", \"$1\", \"$2${4:+ $4}\", $own,
 		$own <= $2 ? \"met\" : \"missed\" }")
 	aims+=("$line")
 	[[ $line != *missed* ]] || missed+=("${line% missed |}")

@@ -25,12 +25,22 @@ serving_wait() {
 	done
 }
 
-# serving_wrk PATH MEASURE: a sample of seconds for a request, and of the slowest hundredth.
+# Processor time of a process so far, in seconds.
+serving_processor() {
+	awk -v hertz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / hertz }' "/proc/$1/stat"
+}
+
+# serving_wrk PATH MEASURE AGENT: a sample of seconds for a request, of the slowest hundredth, and
+# of the agent's processor time for one.
 serving_wrk() {
+	local before
+	before=$(serving_processor "$3")
 	wrk -t1 -c32 -d"${SERVING_SECONDS}s" --latency \
 		-H "Authorization: Bearer $(<"$work/serving.state/token")" \
 		"http://127.0.0.1:$serving_port$1" >"$work/output"
 	! grep -q 'Non-2xx\|Socket errors' "$work/output" || { cat "$work/output" >&2 && exit 1; }
+	add_sample "$2.processor/holdfast" "$(awk -v before="$before" -v after="$(serving_processor "$3")" \
+		'$2 == "requests" { print (after - before) / $1 }' "$work/output")"
 	add_sample "$2/holdfast" "$(awk '/^Requests\/sec:/ { print 1 / $2 }' "$work/output")"
 	add_sample "$2.slow/holdfast" "$(awk '$1 == "99%" { v = $2 + 0
 		if ($2 ~ /us$/) v /= 1e6; else if ($2 ~ /ms$/) v /= 1e3
@@ -66,13 +76,13 @@ serving_round() {
 	sleep 4
 	add_sample serving.memory/holdfast "$(serving_resident "$agent")"
 	for path in /v1/status /metrics; do
-		serving_wrk "$path" "serving$path"
+		serving_wrk "$path" "serving$path" "$agent"
 	done
 	serving_keep_busy >/dev/null 2>&1 &
 	busy=$!
 	serving_wait eval 'serving_get /v1/status | jq -e ".runs.running > 0"'
 	for path in /v1/status /metrics; do
-		serving_wrk "$path" "serving.busy$path"
+		serving_wrk "$path" "serving.busy$path" "$agent"
 	done
 	kill "$busy"
 	wait "$busy" || true
@@ -98,8 +108,10 @@ measure_serving() {
 	add_limit "resident memory at rest, after a backup" 12288 serving.after/holdfast KiB
 	for path in /v1/status /metrics; do
 		add_row "GET $path, each, agent at rest" us "serving$path"
+		add_row "GET $path, processor time of each, agent at rest" us "serving$path.processor"
 		add_row "GET $path, each, while it backs up" us "serving.busy$path"
 		add_row "GET $path, slowest hundredth, while it backs up" us "serving.busy$path.slow"
+		add_limit "GET $path, processor time of each" 0.0002 "serving$path.processor/holdfast" s
 		add_limit "GET $path, each, while it backs up" 0.0002 "serving.busy$path/holdfast" s
 	done
 	rm -rf "$work/serving.state" "$work/repositories/serving"
