@@ -53,6 +53,7 @@ make_api_fixture() {
 		mariadb_config log database
 		printf '[exchange]\nurl = file://%s/exchange\n' "$folder"
 		printf '[job home]\npath = %s/srv/data\nschedule = @yearly\n' "$folder"
+		printf '[notice ops]\non = success\ncommand = /bin/true\n'
 	} | agent_config
 	start_agent || return 1
 	make_company || return 1
