@@ -499,3 +499,20 @@ swaps() {
 	[ -z "$(sql -D shop "SHOW TABLES LIKE '\\_holdfast%'")" ]
 	sql -D shop 'DROP TABLE bottom, middle, top'
 }
+
+@test "several tables: the one with the most behind it goes first" {
+	sql -D shop "
+		CREATE TABLE alone (id INT PRIMARY KEY, t CHAR(50)); INSERT INTO alone SELECT seq, MD5(seq) FROM seq_1_to_2000;
+		CREATE TABLE few (id INT PRIMARY KEY); INSERT INTO few VALUES (1);
+		CREATE TABLE many (id INT PRIMARY KEY, up INT, CONSTRAINT m_few FOREIGN KEY (up) REFERENCES few (id)); INSERT INTO many SELECT seq, 1 FROM seq_1_to_9000"
+	api POST /v1/runs --json '{"kind": "tables", "arguments": {"tables": ["alone", "few", "many"]}}'
+	wait_run "$(json .id)" ok
+	sql "SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1; TRUNCATE mysql.general_log"
+	api POST /v1/runs --json '{"kind": "restore-table", "arguments": {"tables": ["alone", "many", "few"], "connections": 1}}'
+	wait_run "$(json .id)" ok
+	sql 'SET GLOBAL general_log = 0'
+	# The one with the many rows waits for the one with few, so that goes before what has less than both.
+	[ "$(sql "SELECT group_concat(regexp_substr(argument, '(few|many|alone)') ORDER BY event_time)
+		FROM mysql.general_log WHERE argument LIKE 'RENAME TABLE%\\_holdfast\\_new%'")" = few,many,alone ]
+	sql -D shop 'DROP TABLE many, few, alone'
+}
