@@ -36,6 +36,20 @@ lose(struct tables_backup *backup, const char *name, const struct error *why)
 	progress_loss(backup->progress, name, strlen(name), "%s", why->message);
 }
 
+/* Who may write to a table, but has no right TRIGGER, is told their names and not what they do. */
+static int
+check_triggers(const struct table *table, struct error *err)
+{
+	for (size_t i = 0; i < table->trigger_count; i++) {
+		if (table->triggers[i].statement != NULL)
+			continue;
+		error_set(err, ERROR_DATABASE, "table '%.100s' has a trigger '%.100s' that the server "
+		    "does not show", table->name, table->triggers[i].name);
+		return error_hint(err, "the user of [database] needs TRIGGER on the table");
+	}
+	return 0;
+}
+
 static int
 read_definition(const struct tables_backup *backup, struct mariadb *db, const char *name,
     struct table **ret, struct error *err)
@@ -44,7 +58,7 @@ read_definition(const struct tables_backup *backup, struct mariadb *db, const ch
 
 	if (table_read(db, backup->options->server->name, name, &table, err) != 0)
 		return -1;
-	if (table_read_history(db, table, err) != 0) {
+	if (check_triggers(table, err) != 0 || table_read_history(db, table, err) != 0) {
 		table_free(table);
 		return -1;
 	}

@@ -148,7 +148,15 @@ make_large() {
 	[[ $output == *denied* && $output == *"LOCK TABLES"* ]]
 	# A single table with snapshots needs no lock.
 	run -0 "$HOLDFASTD" --config "$BATS_TEST_TMPDIR/poor.conf" backup-table plain
-	sql "DROP USER poor@'%'"
+	# Of a trigger whose statement is not shown there would be nothing to restore.
+	sql -D shop "CREATE TABLE watched (id INT PRIMARY KEY);
+		CREATE TRIGGER note BEFORE INSERT ON watched FOR EACH ROW SET @seen = NEW.id;
+		GRANT SELECT, INSERT ON shop.watched TO poor@'%'"
+	run -1 "$HOLDFASTD" --config "$BATS_TEST_TMPDIR/poor.conf" backup-table watched
+	[[ $output == *"table 'watched' has a trigger 'note'"*"needs TRIGGER"* ]]
+	sql "GRANT TRIGGER ON shop.watched TO poor@'%'"
+	run -0 "$HOLDFASTD" --config "$BATS_TEST_TMPDIR/poor.conf" backup-table watched
+	sql "DROP USER poor@'%'; DROP TABLE shop.watched"
 }
 
 @test "an exchange storage that cannot be written is a loss, not the end" {
