@@ -3,8 +3,8 @@
  *
  * A text that is fresh is answered in the epoll thread; else one worker gathers the figures
  * anew, and whoever asks meanwhile gets the last text, so that thousands who ask cost little more
- * than one.  Gathering waits for no disk: what has to be looked up there comes from
- * agent/http/status.h.  Nobody has asked for a while: the text is given back.
+ * than one.  Gathering looks at the disk only to count notices: what takes longer to look up comes
+ * from agent/http/status.h.  Nobody has asked for a while: the text is given back.
  * Threads: any; one lock, held for moments.
  */
 #ifndef HOLDFAST_AGENT_HTTP_METRICS_H

@@ -80,6 +80,8 @@
 	    "Rows of the log that are not in the central MariaDB yet.") \
 	ONE(log_waiting_age_seconds, gauge, f->log_configured, f->log_waiting_age, \
 	    "Age of the oldest of them; 0 if none waits.") \
+	ONE(notices_waiting, gauge, f->notices_known, (double)f->notices_waiting, \
+	    "Notices that are still to be sent, tried or not.") \
 	LABELLED(http_requests_total, counter, \
 	    "Answers to requests since the agent was started, by method and class of status.") \
 	LABELLED(http_refused_requests_total, counter, \
@@ -129,6 +131,8 @@ struct metrics_figures {
 	bool log_configured, log_up;
 	uint64_t log_waiting;
 	double log_waiting_age;
+	bool notices_known;
+	uint64_t notices_waiting;
 	size_t connections;
 	const struct job_state *jobs; /* lent */
 	size_t job_count;

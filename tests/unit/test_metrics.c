@@ -52,6 +52,8 @@ static const struct metrics_figures everything = {
 	.log_up = true,
 	.log_waiting = 5,
 	.log_waiting_age = 6,
+	.notices_known = true,
+	.notices_waiting = 9,
 	.connections = 8,
 };
 
@@ -132,6 +134,7 @@ values_are_exact(void **state)
 	assert_line(text, "holdfast_central_log_up 1");
 	assert_line(text, "holdfast_log_waiting_rows 5");
 	assert_line(text, "holdfast_log_waiting_age_seconds 6");
+	assert_line(text, "holdfast_notices_waiting 9");
 	assert_line(text, "holdfast_http_connections 8");
 	free(text);
 }
@@ -200,6 +203,7 @@ what_is_not_known_has_no_series(void **state)
 	assert_null(strstr(text, "holdfast_repository_"));
 	assert_null(strstr(text, "holdfast_log_"));
 	assert_null(strstr(text, "holdfast_central_"));
+	assert_null(strstr(text, "holdfast_notices_"));
 	assert_null(strstr(text, "holdfast_resident_"));
 	/* Counters are there from the first moment on: a rise from nothing is seen. */
 	assert_line(text, "holdfast_runs_total{kind=\"backup\",outcome=\"failed\"} 0");
