@@ -77,6 +77,8 @@ struct command {
 	    "bring forgotten snapshots back") \
 	_("check",     "",               0, 0, check_options,     check_main, \
 	    "check that all that the snapshots need is there and whole") \
+	_("prove",     "[ID]",           0, 1, prove_options,     prove_main, \
+	    "restore a sample of a snapshot to where nobody works, and compare it") \
 	_("prune",     "",               0, 0, prune_options,     prune_main, \
 	    "forget snapshots that no rule keeps, remove data that none needs") \
 	_("repair",    "index|snapshots|packs", 1, 1, repair_options, repair_main, \
@@ -99,13 +101,13 @@ extern const struct option_spec backup_options[], restore_options[], json_option
     archive_options[], check_options[], prune_options[], key_options[], token_options[],
     config_options[], repair_options[], backup_table_options[],
     restore_table_options[], load_options[], migrate_options[],
-    import_options[], forget_options[], run_options[];
+    import_options[], forget_options[], run_options[], prove_options[];
 
 command_fn init_main, backup_main, restore_main, snapshots_main, ls_main, cat_main, archive_main,
     forget_main, check_main, prune_main, key_main, token_main, config_main, help_main,
     version_main, diff_main, find_main, versions_main, pin_main, unpin_main, trash_main,
     recall_main, repair_main, size_main, backup_table_main, restore_table_main, migrate_main,
-    import_main, load_main, jobs_main, run_main;
+    import_main, load_main, jobs_main, run_main, prove_main;
 
 /* Run in the foreground as the agent. */
 command_fn serve_main;

@@ -26,7 +26,7 @@ struct runs;
 #define RUN_ID_TEXT_SIZE 33 /* 16 random bytes in hexadecimal and a NUL */
 
 enum run_kind { RUN_BACKUP, RUN_RESTORE, RUN_CHECK, RUN_PRUNE, RUN_REPAIR, RUN_TABLES, RUN_IMPORT,
-	RUN_RESTORE_TABLE, RUN_LOAD_ROWS, RUN_LOAD, RUN_KIND_COUNT };
+	RUN_RESTORE_TABLE, RUN_LOAD_ROWS, RUN_LOAD, RUN_PROVE, RUN_KIND_COUNT };
 const char *run_kind_word(enum run_kind kind);
 int run_kind_parse(const char *word, enum run_kind *ret, struct error *err);
 
@@ -64,6 +64,7 @@ struct run_start {
 	 *           the payload
 	 * load:    {"table", "database", "header": "auto|yes|no", "delimiter", "null", "on_error",
 	 *           "on_duplicate"}
+	 * prove:   {"job": NAME | "snapshot": ID, "files", "tables", "bytes"}; neither: the newest
 	 * Sizes are bytes or "64M", durations seconds or "7d".  A path to back up is taken as it
 	 * is; if nothing is there and it holds \xNN escapes (text_printable), they are decoded.
 	 * Unknown fields and wrong types are ERROR_BAD_REQUEST.  Borrowed.

@@ -9,6 +9,7 @@
 #include "agent/jobs/runs_import.h"
 #include "agent/jobs/runs_load_csv.h"
 #include "agent/jobs/runs_loads.h"
+#include "agent/jobs/runs_prove.h"
 #include "agent/jobs/runs_tables.h"
 #include "agent/repository/check.h"
 #include "agent/repository/repair.h"
@@ -644,7 +645,7 @@ run_kind_parse(const char *word, enum run_kind *ret, struct error *err)
 	}
 	error_set(err, ERROR_BAD_REQUEST, "'%.100s' is no kind of run", word);
 	return error_hint(err, "the kinds are backup, restore, check, prune, repair, tables, import, "
-	    "restore-table, load-rows, load");
+	    "restore-table, load-rows, load, prove");
 }
 
 const struct argument_spec *

@@ -36,7 +36,9 @@
 	_(LOAD_ROWS, "load-rows", "LoadDataFromPayload", "LoadDataFromPayload", \
 	    load_rows_arguments, load_rows_check, load_rows_execute, load_parameter) \
 	_(LOAD,    "load",    "LoadHistoricData", "LoadHistoricData", load_csv_arguments, \
-	    load_csv_check,  load_csv_execute, load_parameter)
+	    load_csv_check,  load_csv_execute, load_parameter) \
+	_(PROVE,   "prove",   "Prove",   "Prove",         prove_arguments,   prove_check, \
+	    prove_execute,   prove_parameter)
 /* clang-format on */
 
 /* So many entries of a restore's dry run are kept in its result; all are counted. */

@@ -144,13 +144,21 @@ fail:
 }
 
 void
-ddl_done(struct ddl *ddl)
+ddl_forget_keys(struct ddl *ddl)
 {
 	for (size_t i = 0; i < ddl->key_count; i++) {
 		free(ddl->keys[i].name);
 		free(ddl->keys[i].definition);
 	}
 	free(ddl->keys);
+	ddl->keys = NULL;
+	ddl->key_count = 0;
+}
+
+void
+ddl_done(struct ddl *ddl)
+{
+	ddl_forget_keys(ddl);
 	free(ddl->name);
 	free(ddl->body);
 	memset(ddl, 0, sizeof(*ddl));

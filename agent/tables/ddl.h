@@ -26,6 +26,8 @@ struct ddl {
 /* ERROR_UNSUPPORTED: it is no plain CREATE TABLE. */
 int ddl_parse(const char *create, struct ddl *ret, struct error *err);
 void ddl_done(struct ddl *ddl);
+/* The table without foreign keys. */
+void ddl_forget_keys(struct ddl *ddl);
 /* "CREATE TABLE `database`.`name` (...)", without foreign keys. */
 void ddl_put(const struct ddl *ddl, const char *database, const char *name, struct buffer *sql);
 /*

@@ -350,7 +350,11 @@ take_place(struct restore *restore, struct error *err)
 static int
 replace_table(struct restore *restore, struct error *err)
 {
-	if (choose_definition(restore, err) != 0 || swap_create(&restore->swap, err) != 0)
+	if (choose_definition(restore, err) != 0)
+		return -1;
+	if (restore->options->rows_alone)
+		ddl_forget_keys(&restore->swap.ddl);
+	if (swap_create(&restore->swap, err) != 0)
 		return -1;
 	if (fill_shadow(restore, err) != 0 || progress_check(restore->progress, err) != 0 ||
 	    take_place(restore, err) != 0) {

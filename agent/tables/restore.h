@@ -29,6 +29,7 @@ struct tables_restore_options {
 	const char *as_database; /* another database of the server, or NULL */
 	const char *where;     /* only rows that fulfil this, or NULL; see agent/tables/condition.h */
 	bool append;           /* add the rows to the table that is there */
+	bool rows_alone;       /* no foreign keys: nothing that others see depends on the copy */
 	bool dry_run;          /* compare counts and sums, change nothing */
 	bool from_exchange;    /* not from a snapshot */
 	const char *snapshot;  /* id; NULL: the newest that holds the table */
