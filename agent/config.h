@@ -67,6 +67,9 @@ struct config_job {
 	int64_t jitter_s, expect_s; /* 0: none */
 	int64_t retry, retry_wait_s;
 	int64_t jump;           /* per cent; 0: none */
+	char *prove;            /* as schedule, in the same zone */
+	struct schedule *prove_times; /* NULL: none */
+	uint64_t prove_files, prove_tables, prove_bytes;
 	struct config_keep keep;
 	char **sources;         /* as those of struct config */
 };

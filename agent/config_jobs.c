@@ -83,6 +83,7 @@ config_jobs_free(struct config *config)
 			free(job->sources[s]);
 		}
 		schedule_free(job->timetable);
+		schedule_free(job->prove_times);
 		free(job->sources);
 		free(job->where);
 		free(job->name);
@@ -168,28 +169,37 @@ check_path(const struct config *config, const struct config_job *job, const char
 	return error_hint(err, "the setting 'allow' in section [agent] lists them");
 }
 
+/* A setting that is a schedule; text NULL: it is not there. */
+static int
+check_times(const struct config_job *job, const char *key, const char *text,
+    struct zones *zones, struct schedule **ret, struct error *err)
+{
+	struct zone *zone = NULL;
+
+	if (text == NULL || (zones_get(zones, job->timezone, &zone, err) == 0 &&
+	    schedule_parse_in(text, zone, ret, err) == 0))
+		return 0;
+	err->code = ERROR_CONFIG;
+	return error_prefix(err, "%s: job '%s': ", source_of(job, key), job->name);
+}
+
 static int
 check_schedule(struct config_job *job, struct zones *zones, struct error *err)
 {
 	static const char *const needy[] = { "timezone", "jitter" };
-	struct zone *zone = NULL;
 
-	if (job->schedule != NULL) {
-		if (zones_get(zones, job->timezone, &zone, err) == 0 &&
-		    schedule_parse_in(job->schedule, zone, &job->timetable, err) == 0)
-			return 0;
-		err->code = ERROR_CONFIG;
-		return error_prefix(err, "%s: job '%s': ", source_of(job, "schedule"), job->name);
-	}
 	/* Without a schedule they would say nothing, and somebody meant something by them. */
 	for (size_t i = 0; i < ARRAY_LEN(needy); i++) {
-		if (strcmp(source_of(job, needy[i]), "default") == 0)
+		if (job->schedule != NULL || job->prove != NULL ||
+		    strcmp(source_of(job, needy[i]), "default") == 0)
 			continue;
 		error_set(err, ERROR_CONFIG, "%s: job '%s' has a '%s' and no schedule",
 		    source_of(job, needy[i]), job->name, needy[i]);
 		return error_hint(err, "write when it starts, as in schedule = 30 2 * * *");
 	}
-	return 0;
+	if (check_times(job, "schedule", job->schedule, zones, &job->timetable, err) != 0)
+		return -1;
+	return check_times(job, "prove", job->prove, zones, &job->prove_times, err);
 }
 
 static bool

@@ -218,6 +218,15 @@
 	    "a backup whose files, bytes or share of changed files are off the job's usual by " \
 	    "more than so many per cent warns, and nothing of the job is forgotten until that is " \
 	    "acknowledged; 0: never") \
+	_("job", "prove", TEXT, prove, "", 1, 255, "", \
+	    "when a sample of its newest snapshot is restored for a test, as schedule has it; " \
+	    "default: only when it is asked for") \
+	_("job", "prove_files", INTEGER, prove_files, "20", 0, 10000, "", \
+	    "files that such a test restores, half of them the newest ones") \
+	_("job", "prove_tables", INTEGER, prove_tables, "1", 0, 1000, "", \
+	    "tables that it restores, into a database made for it") \
+	_("job", "prove_bytes", SIZE, prove_bytes, "256M", 1, INT64_MAX, "", \
+	    "bytes of files, and of tables, that it restores at most") \
 	_("job", "keep_last", INTEGER, keep.last, "0", 0, KEEP_MAX, "", \
 	    "how many of its snapshots prune keeps, the newest ones; a job that has one keep_ " \
 	    "has no other rules, and all 0 keeps every one; without any, those of [keep] hold") \

@@ -92,6 +92,9 @@ job_json(const struct http_services *services, const struct config_job *job, uin
 	}
 	json = jobs_json(services->jobs, job->name);
 	json_object_set_new(json, "paths", texts_json(job->path, job->path_count));
+	json_object_set_new(json, "tables", texts_json(job->tables, job->tables_count));
+	json_object_set_new(json, "database", job->database == NULL ? json_null()
+	    : json_string(job->database));
 	json_object_set_new(json, "exclude", texts_json(job->exclude, job->exclude_count));
 	json_object_set_new(json, "keep", keep_json(services->config, job));
 	json_object_set_new(json, "last_run", run != NULL ? run : json_null());

@@ -163,6 +163,33 @@ run_ended(struct jobs *jobs, struct job *job, const json_t *run)
 		jobs_add_news(jobs, job, JOB_EVENT_RECOVERED, run);
 }
 
+static bool
+is_proof(const json_t *run)
+{
+	return strcmp(text_of(run, "kind"), run_kind_word(RUN_PROVE)) == 0;
+}
+
+/* Caller holds change_lock. */
+static void
+proof_ended(struct jobs *jobs, struct job *job, const json_t *run)
+{
+	bool well = is_outcome(run, "ok") || is_outcome(run, "warn");
+	struct job_row row = job_row_dup(&job->row);
+	struct error err = ERROR_INIT;
+
+	snprintf(row.proof_outcome, sizeof(row.proof_outcome), "%s", text_of(run, "state"));
+	if (well)
+		row.proof_ms = time_of(run, "finished");
+	if (jobs_store_save(jobs->store, &row, text_of(run, "id"), &err) != 0) {
+		job->unsaved = true;
+		report_row(job, &err);
+	}
+	job_set_row(jobs, job, &row);
+	/* One that somebody cancelled says neither. */
+	if (!is_outcome(run, "cancelled"))
+		jobs_add_news(jobs, job, well ? JOB_EVENT_PROVEN : JOB_EVENT_UNPROVEN, run);
+}
+
 void
 jobs_run_told(void *arg, bool ended, const char *name, const json_t *run)
 {
@@ -176,7 +203,10 @@ jobs_run_told(void *arg, bool ended, const char *name, const json_t *run)
 		return;
 	}
 	pthread_mutex_lock(&jobs->change_lock);
-	if (!ended) {
+	if (is_proof(run)) {
+		if (ended)
+			proof_ended(jobs, job, run);
+	} else if (!ended) {
 		/* However it ends, that decides on the next attempt. */
 		pthread_mutex_lock(&jobs->lock);
 		job->row.retry_ms = 0;
@@ -214,7 +244,7 @@ jobs_take_untold(struct jobs *jobs, struct error *err)
 		struct job *job = jobs_find(jobs, name);
 
 		/* The row has seen a later one: only the mark is missing. */
-		if (job != NULL && !is_outcome(run, "skipped") &&
+		if (job != NULL && !is_proof(run) && !is_outcome(run, "skipped") &&
 		    time_of(run, "finished") < job->row.last_finished_ms) {
 			pthread_mutex_lock(&jobs->change_lock);
 			save_again(jobs, job, text_of(run, "id"));

@@ -34,27 +34,35 @@ floor_s(int64_t ms)
 	return ms / 1000 - (ms % 1000 < 0);
 }
 
+/* Unix milliseconds; 0: there is none. */
 static int64_t
-next_ms(const struct config_job *job, int64_t jitter_s, int64_t after_ms)
+next_ms(const struct schedule *timetable, int64_t jitter_s, int64_t after_ms)
 {
 	int64_t next;
 
-	if (job->timetable == NULL)
+	if (timetable == NULL)
 		return 0;
-	next = schedule_next(job->timetable, floor_s(after_ms) - jitter_s);
+	next = schedule_next(timetable, floor_s(after_ms) - jitter_s);
 	return next == INT64_MAX ? 0 : (next + jitter_s) * 1000;
 }
 
 int64_t
 job_next_ms(const struct job *job, int64_t after_ms)
 {
-	return next_ms(job->config, job->jitter_s, after_ms);
+	return next_ms(job->config->timetable, job->jitter_s, after_ms);
+}
+
+int64_t
+job_next_prove_ms(const struct job *job, int64_t after_ms)
+{
+	return next_ms(job->config->prove_times, job->jitter_s, after_ms);
 }
 
 int64_t
 jobs_next_start_ms(const struct config *config, const struct config_job *job, int64_t after_ms)
 {
-	return next_ms(job, schedule_jitter(job->name, config->name, job->jitter_s), after_ms);
+	return next_ms(job->timetable, schedule_jitter(job->name, config->name, job->jitter_s),
+	    after_ms);
 }
 
 int64_t
@@ -87,6 +95,7 @@ job_row_dup(const struct job_row *row)
 	copy.held_by = dup_or_null(row->held_by);
 	copy.skip_by = dup_or_null(row->skip_by);
 	copy.jump = dup_or_null(row->jump);
+	copy.prove_schedule = dup_or_null(row->prove_schedule);
 	return copy;
 }
 
@@ -230,14 +239,29 @@ jobs_wake(struct jobs *jobs)
 		return;
 }
 
-/* What next_ms depends on: another rule begins anew. */
+/* What the next start depends on: by another rule it is planned anew.  text NULL: none. */
 static char *
-rule_text(const struct job *job)
+rule_text(const struct job *job, const char *text)
 {
-	const struct config_job *config = job->config;
+	return text == NULL ? NULL : mem_printf("%s|%s|%lld", text,
+	    job->config->timezone == NULL ? "" : job->config->timezone,
+	    (long long)job->jitter_s);
+}
 
-	return config->timetable == NULL ? NULL : mem_printf("%s|%s|%lld", config->schedule,
-	    config->timezone == NULL ? "" : config->timezone, (long long)job->jitter_s);
+/* Whether the rule is another one than was known; then it takes its place. */
+static bool
+take_rule(const struct job *job, const char *text, char **known)
+{
+	char *rule = rule_text(job, text);
+	bool same = rule == NULL || *known == NULL ? rule == *known : strcmp(rule, *known) == 0;
+
+	if (same) {
+		free(rule);
+		return false;
+	}
+	free(*known);
+	*known = rule;
+	return true;
 }
 
 static int
@@ -268,28 +292,27 @@ first_row(struct jobs *jobs, struct job *job, int64_t now_ms)
 static bool
 prepare_job(struct jobs *jobs, struct job *job, const struct job_row *known, int64_t now_ms)
 {
-	char *rule = rule_text(job);
 	bool changed = known == NULL;
 
 	if (known != NULL)
 		job->row = job_row_dup(known);
 	else
 		first_row(jobs, job, now_ms);
-	if ((rule == NULL) != (job->row.schedule == NULL) ||
-	    (rule != NULL && strcmp(rule, job->row.schedule) != 0)) {
-		free(job->row.schedule);
-		job->row.schedule = rule;
-		rule = NULL;
+	if (take_rule(job, job->config->schedule, &job->row.schedule)) {
 		job->row.next_ms = job_next_ms(job, now_ms);
 		job->row.armed_ms = now_ms;
 		job->row.skip_next = false;
+		changed = true;
+	}
+	if (take_rule(job, job->config->prove, &job->row.prove_schedule)) {
+		job->row.prove_next_ms = job_next_prove_ms(job, now_ms);
+		job->row.armed_ms = now_ms;
 		changed = true;
 	}
 	if (job->row.retries >= job->config->retry && job->row.retry_ms != 0) {
 		job->row.retry_ms = 0;
 		changed = true;
 	}
-	free(rule);
 	return changed;
 }
 

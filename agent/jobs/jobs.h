@@ -77,7 +77,7 @@ void jobs_states_free(struct job_state *states, size_t count);
  *  "retry": {"limit", "wait_s", "made", "next"}, "last_started", "last_finished", "last_success",
  *  "last_outcome", "last_duration_ms", "last_files", "last_bytes", "last_added_bytes",
  *  "jump": {"run", "time", "figures": [{"figure", "value", "usual", "runs"}]} or null,
- *  "last_proof", "last_proof_outcome"}
+ *  "last_proof", "last_proof_outcome", "prove": {"schedule", "next", "files", "tables", "bytes"}}
  * Times are RFC 3339 or null.
  */
 json_t *jobs_json(struct jobs *jobs, const char *name);
@@ -124,7 +124,9 @@ enum job_event {
 	JOB_EVENT_SKIPPED,
 	JOB_EVENT_OVERDUE,
 	JOB_EVENT_RECOVERED, /* a success after it was overdue */
-	JOB_EVENT_JUMP       /* after its OK or WARN */
+	JOB_EVENT_JUMP,      /* after its OK or WARN */
+	JOB_EVENT_PROVEN,    /* a test restore found all well */
+	JOB_EVENT_UNPROVEN   /* a test restore failed */
 };
 typedef void job_event_fn(void *arg, enum job_event event, const struct job_state *state,
     const json_t *run);

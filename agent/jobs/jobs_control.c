@@ -35,13 +35,23 @@ held_json(const struct job_row *row)
 	    text_json(row->held_reason), "by", text_json(row->held_by));
 }
 
+static json_t *
+prove_json(const struct config_job *config, const struct job_row *row)
+{
+	return json_pack("{s:o, s:o, s:I, s:I, s:I}", "schedule", text_json(config->prove), "next",
+	    time_json(row->held ? 0 : row->prove_next_ms), "files",
+	    (json_int_t)config->prove_files, "tables", (json_int_t)config->prove_tables, "bytes",
+	    (json_int_t)config->prove_bytes);
+}
+
 json_t *
 job_row_json(const struct config_job *config, const struct job_row *row, int64_t overdue_ms)
 {
 	json_t *jump = row->jump == NULL ? NULL : json_loads(row->jump, 0, NULL);
 
 	return json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:b, s:o,"
-	    " s:{s:I, s:I, s:I, s:o}, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	    " s:{s:I, s:I, s:I, s:o}, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o,"
+	    " s:o}",
 	    "name", config->name, "schedule", text_json(config->schedule), "timezone",
 	    text_json(config->timezone), "jitter_s", (json_int_t)config->jitter_s, "expect_s",
 	    (json_int_t)config->expect_s, "next", time_json(row->held ? 0 : row->next_ms),
@@ -55,7 +65,8 @@ job_row_json(const struct config_job *config, const struct job_row *row, int64_t
 	    "last_files", (json_int_t)row->last_files, "last_bytes", (json_int_t)row->last_bytes,
 	    "last_added_bytes", (json_int_t)row->last_added_bytes, "jump",
 	    jump == NULL ? json_null() : jump, "last_proof", time_json(row->proof_ms),
-	    "last_proof_outcome", text_json(row->proof_outcome));
+	    "last_proof_outcome", text_json(row->proof_outcome), "prove",
+	    prove_json(config, row));
 }
 
 json_t *
@@ -139,6 +150,7 @@ release(const struct jobs *jobs, const struct job *job, struct job_row *row, con
 	/* What came due meanwhile is not made up for. */
 	row->armed_ms = jobs_now_ms(jobs);
 	row->next_ms = job_next_ms(job, row->armed_ms);
+	row->prove_next_ms = job_next_prove_ms(job, row->armed_ms);
 	return 0;
 }
 

@@ -66,6 +66,8 @@ struct jobs {
 int64_t jobs_now_ms(const struct jobs *jobs);
 /* The first start by schedule after an instant; 0 if it has none. */
 int64_t job_next_ms(const struct job *job, int64_t after_ms);
+/* The same of its test restores. */
+int64_t job_next_prove_ms(const struct job *job, int64_t after_ms);
 /* Since when the job waits for a success, or 0 if that is of no interest. */
 int64_t job_overdue_at_ms(const struct job *job);
 

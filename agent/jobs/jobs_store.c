@@ -12,7 +12,8 @@
 #define JOB_COLUMNS "name, schedule, next_ms, armed_ms, known_ms, held, skip_next, held_ms," \
 	" held_reason, held_by, skip_by, retries, retry_ms, overdue, last_run, last_outcome," \
 	" last_started_ms, last_finished_ms, last_success_ms, last_duration_ms, last_files," \
-	" last_bytes, last_added_bytes, jump, proof_ms, proof_outcome"
+	" last_bytes, last_added_bytes, jump, proof_ms, proof_outcome, prove_schedule," \
+	" prove_next_ms"
 
 /* One whose end could not be written yet is told when it is. */
 #define TOLD "UPDATE runs SET told = 1 WHERE id = ?1 AND finished IS NOT NULL"
@@ -25,6 +26,7 @@ job_row_done(struct job_row *row)
 	free(row->held_by);
 	free(row->skip_by);
 	free(row->jump);
+	free(row->prove_schedule);
 }
 
 static char *
@@ -73,6 +75,8 @@ read_row(sqlite3_stmt *from, struct job_row *row)
 	row->jump = column_text(from, 23);
 	row->proof_ms = sqlite3_column_int64(from, 24);
 	column_copy(from, 25, row->proof_outcome, sizeof(row->proof_outcome));
+	row->prove_schedule = column_text(from, 26);
+	row->prove_next_ms = sqlite3_column_int64(from, 27);
 }
 
 static void
@@ -104,6 +108,8 @@ bind_row(sqlite3_stmt *to, const struct job_row *row)
 	sql_bind_text(to, 24, row->jump);
 	sqlite3_bind_int64(to, 25, row->proof_ms);
 	sql_bind_text(to, 26, row->proof_outcome);
+	sql_bind_text(to, 27, row->prove_schedule);
+	sqlite3_bind_int64(to, 28, row->prove_next_ms);
 }
 
 /* Those that a condition selects ("" for all), by name. */
@@ -200,13 +206,15 @@ prepare_save(struct runs_store *store, sqlite3_stmt **ret, struct error *err)
 	/* The other columns of a row that is there stay. */
 	return sql_prepare(store->db, "INSERT INTO jobs(" JOB_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5,"
 	    " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
-	    " ?23, ?24, ?25, ?26) ON CONFLICT(name) DO UPDATE SET schedule = ?2, next_ms = ?3,"
+	    " ?23, ?24, ?25, ?26, ?27, ?28)"
+	    " ON CONFLICT(name) DO UPDATE SET schedule = ?2, next_ms = ?3,"
 	    " armed_ms = ?4, known_ms = ?5, held = ?6, skip_next = ?7, held_ms = ?8,"
 	    " held_reason = ?9, held_by = ?10, skip_by = ?11, retries = ?12, retry_ms = ?13,"
 	    " overdue = ?14, last_run = ?15, last_outcome = ?16, last_started_ms = ?17,"
 	    " last_finished_ms = ?18, last_success_ms = ?19, last_duration_ms = ?20,"
 	    " last_files = ?21, last_bytes = ?22, last_added_bytes = ?23, jump = ?24,"
-	    " proof_ms = ?25, proof_outcome = ?26", ret, err);
+	    " proof_ms = ?25, proof_outcome = ?26, prove_schedule = ?27, prove_next_ms = ?28",
+	    ret, err);
 }
 
 static int
@@ -339,12 +347,19 @@ jobs_store_acknowledge(struct runs_store *store, const struct job_row *row, stru
 int
 jobs_store_untold(struct runs_store *store, json_t **ret, struct error *err)
 {
+	json_t *proofs = NULL;
 	int rc;
 
 	pthread_mutex_lock(&store->lock);
 	rc = runs_store_select(store, "job IS NOT NULL AND told = 0 AND finished IS NOT NULL",
 	    NULL, ret, err);
+	if (rc == 0)
+		rc = runs_store_select(store, "kind = 'prove' AND told = 0 AND finished IS NOT NULL",
+		    NULL, &proofs, err);
 	pthread_mutex_unlock(&store->lock);
+	if (rc == 0)
+		json_array_extend(*ret, proofs);
+	json_decref(proofs);
 	return rc;
 }
 

@@ -34,6 +34,8 @@ struct job_row {
 	int64_t last_started_ms, last_finished_ms, last_success_ms;
 	int64_t last_duration_ms, last_files, last_bytes, last_added_bytes;
 	char *jump;              /* JSON, see jobs_json(); NULL: none, or acknowledged */
+	char *prove_schedule;    /* as schedule, of test restores */
+	int64_t prove_next_ms;
 	int64_t proof_ms;
 	char proof_outcome[16];
 };
@@ -67,7 +69,7 @@ int jobs_store_told(struct runs_store *store, const char *run, struct error *err
 int jobs_store_acknowledge(struct runs_store *store, const struct job_row *row,
     struct error *err);
 
-/* Runs of jobs that have ended and are not told, oldest first, as runs_store_unlogged() gives
+/* Runs and test restores of jobs that have ended and are not told, oldest first, as runs_store_unlogged() gives
  * them. */
 int jobs_store_untold(struct runs_store *store, json_t **ret, struct error *err);
 

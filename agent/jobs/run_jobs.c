@@ -55,10 +55,18 @@ tell(struct runs *runs, bool ended, const char *job, const json_t *document)
 		fn(arg, ended, job, document);
 }
 
+/* The job that hears of the run: it is one of its backups, or a test restore of them. */
+static const char *
+concerned_job(const struct run *run)
+{
+	return run->kind == RUN_PROVE ? argument_text(run->arguments, "job")
+	    : run_job(run->kind, run->arguments);
+}
+
 void
 runs_tell_job_started(struct runs *runs, struct run *run)
 {
-	const char *job = run_job(run->kind, run->arguments);
+	const char *job = concerned_job(run);
 	json_t *document;
 
 	if (job == NULL)
@@ -73,7 +81,7 @@ runs_tell_job_started(struct runs *runs, struct run *run)
 void
 runs_tell_job_ended(struct runs *runs, struct run *run)
 {
-	const char *job = run_job(run->kind, run->arguments);
+	const char *job = concerned_job(run);
 	json_t *document;
 
 	if (job == NULL)
@@ -94,15 +102,15 @@ runs_room(struct runs *runs)
 	return room;
 }
 
-json_t *
-runs_active_jobs(struct runs *runs)
+static json_t *
+active_of(struct runs *runs, bool proofs)
 {
 	json_t *jobs = json_object();
 
 	pthread_mutex_lock(&runs->lock);
 	for (size_t i = 0; i < runs->active_count; i++) {
 		const struct run *run = runs->active[i];
-		const char *job = run_job(run->kind, run->arguments);
+		const char *job = (run->kind == RUN_PROVE) == proofs ? concerned_job(run) : NULL;
 
 		/* One that is skipped ends without ever having gone. */
 		if (job != NULL && run->state < RUN_ENDED &&
@@ -113,6 +121,18 @@ runs_active_jobs(struct runs *runs)
 	return jobs;
 }
 
+json_t *
+runs_active_jobs(struct runs *runs)
+{
+	return active_of(runs, false);
+}
+
+json_t *
+runs_active_proofs(struct runs *runs)
+{
+	return active_of(runs, true);
+}
+
 static struct run *
 new_run(struct run_due *due)
 {
@@ -120,7 +140,7 @@ new_run(struct run_due *due)
 
 	randombytes_buf(random, sizeof(random));
 	hex_encode(random, sizeof(random), due->id);
-	return run_new(RUN_BACKUP, due->id, json_pack("{s:s}", "job", due->job), due->command,
+	return run_new(due->kind, due->id, json_incref(due->arguments), due->command,
 	    COMMAND_ORIGIN);
 }
 

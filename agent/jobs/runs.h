@@ -103,7 +103,8 @@ int runs_start(struct runs *runs, const struct run_start *start, char ret_id[RUN
 struct job_row;
 struct run;
 struct run_due {
-	const char *job;
+	enum run_kind kind;
+	json_t *arguments;           /* lent, until runs_start_due() returns */
 	const char *command;         /* for the log: "schedule" */
 	const char *skipped;         /* why it is none; NULL: it is started */
 	const struct job_row *row;   /* recorded in the same transaction */
@@ -116,11 +117,13 @@ int runs_start_due(struct runs *runs, struct run_due *due, size_t count, struct 
 void runs_end_skipped(struct runs *runs, struct run_due *due, size_t count);
 /* For how many starts there is room in the queue, leaving some for requests. */
 size_t runs_room(struct runs *runs);
-/* {JOB: id} of jobs with a run that is queued or going. */
+/* {JOB: id} of jobs with a run that is queued or going; and of those with a test restore. */
 json_t *runs_active_jobs(struct runs *runs);
+json_t *runs_active_proofs(struct runs *runs);
 
 /*
- * Told of each run of a job that begins, and that has ended before anybody else hears so: with
+ * Told of each run or test restore of a job that begins, and that has ended before anybody else
+ * hears so: with
  * the run as runs_get() gives it and "duration_ms", "files", "bytes" besides.  From a worker's,
  * the scheduler's or the ticker's thread; no lock is held.  An end may be told twice, if it
  * could not be written at first.

@@ -66,6 +66,11 @@ static const char *const schema[] = {
 	" last_bytes INTEGER NOT NULL, last_added_bytes INTEGER NOT NULL, jump TEXT,"
 	" proof_ms INTEGER NOT NULL, proof_outcome TEXT NOT NULL,"
 	" usual_from INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+
+	/* Test restores by schedule. */
+	"ALTER TABLE jobs ADD COLUMN prove_schedule TEXT;"
+	"ALTER TABLE jobs ADD COLUMN prove_next_ms INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX runs_unproven ON runs(number) WHERE kind = 'prove' AND told = 0",
 };
 
 int

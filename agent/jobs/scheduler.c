@@ -24,11 +24,13 @@
 /* Beyond what a timer takes, and as good as never. */
 #define NEVER_MS (INT64_C(250000000000) * 1000)
 
-/* Something that is due: a start by schedule, or another attempt. */
+/* Something that is due: a start by schedule, another attempt, or a test restore. */
+enum due_kind { DUE_START, DUE_RETRY, DUE_PROOF };
+
 struct due {
 	struct job *job;
 	int64_t when_ms;
-	bool retry;
+	enum due_kind kind;
 	char *skipped;     /* why it is not started, or NULL */
 	struct job_row row; /* as it is after that */
 };
@@ -86,6 +88,7 @@ find_changes(struct jobs *jobs, int64_t now_ms, struct changes *changes)
 			row = add_change(changes, job);
 			row->armed_ms = now_ms;
 			row->next_ms = job_next_ms(job, now_ms);
+			row->prove_next_ms = job_next_prove_ms(job, now_ms);
 			/* Times to come would keep a job from being overdue for as long. */
 			row->known_ms = at_most(row->known_ms, now_ms);
 			row->last_success_ms = at_most(row->last_success_ms, now_ms);
@@ -175,14 +178,17 @@ find_due(struct jobs *jobs, int64_t now_ms, size_t *ret_count)
 	for (size_t i = 0; i < jobs->count; i++) {
 		struct job *job = &jobs->list[i];
 		const struct job_row *row = &job->row;
-		bool start = row->next_ms != 0 && now_ms >= row->next_ms;
-		bool retry = row->retry_ms != 0 && now_ms >= row->retry_ms;
+		/* One at a time of each job, in this order; the next one at the next step. */
+		const int64_t when_ms[] = { [DUE_START] = row->next_ms,
+			[DUE_RETRY] = row->retry_ms, [DUE_PROOF] = row->prove_next_ms };
+		enum due_kind kind = DUE_START;
 
-		if (row->held || (!start && !retry))
+		while (kind <= DUE_PROOF && (when_ms[kind] == 0 || now_ms < when_ms[kind]))
+			kind++;
+		if (row->held || kind > DUE_PROOF)
 			continue;
 		MEM_GROW(list, count, cap);
-		list[count++] = (struct due){ .job = job, .retry = !start,
-			.when_ms = start ? row->next_ms : row->retry_ms };
+		list[count++] = (struct due){ .job = job, .kind = kind, .when_ms = when_ms[kind] };
 	}
 	if (count > 0)
 		qsort(list, count, sizeof(*list), compare_due);
@@ -198,9 +204,14 @@ decide(struct due *due, const char *active, int64_t now_ms)
 	struct job_row *row = &due->row;
 
 	*row = job_row_dup(&job->row);
-	if (due->retry) {
+	if (due->kind == DUE_RETRY) {
 		row->retries++;
 		row->retry_ms = 0;
+		return;
+	}
+	if (due->kind == DUE_PROOF) {
+		row->prove_next_ms = job_next_prove_ms(job, now_ms);
+		row->armed_ms = now_ms;
 		return;
 	}
 	/* Whatever was missed, it is made up for once. */
@@ -223,30 +234,54 @@ decide(struct due *due, const char *active, int64_t now_ms)
 static void
 log_start(const struct due *due, const struct run_due *started, int64_t now_ms)
 {
-	log_event(LOG_LEVEL_INFO, due->retry ? "job-retried" : due->skipped != NULL
-	    ? "job-skipped" : "job-started", json_pack("{s:s, s:s, s:I, s:s*}", "job",
-	    due->job->config->name, "run", started->id, "late_ms",
-	    (json_int_t)(now_ms - due->when_ms), "reason", due->skipped));
+	static const char *const events[] = { [DUE_START] = "job-started",
+		[DUE_RETRY] = "job-retried", [DUE_PROOF] = "job-proof-started" };
+
+	log_event(LOG_LEVEL_INFO, due->skipped != NULL ? "job-skipped" : events[due->kind],
+	    json_pack("{s:s, s:s, s:I, s:s*}", "job", due->job->config->name, "run", started->id,
+	    "late_ms", (json_int_t)(now_ms - due->when_ms), "reason", due->skipped));
 }
 
-/* A start while one is going is skipped; another attempt is up to that one's end. */
+/*
+ * A start while one is going is skipped; another attempt is up to that one's end.  A test restore
+ * while one is going, or of a job that has nothing to restore yet, is none.
+ */
 static size_t
-drop_needless(struct jobs *jobs, struct due *list, size_t count, const json_t *active)
+drop_needless(struct jobs *jobs, struct due *list, size_t count, const json_t *active,
+    int64_t now_ms)
 {
+	json_t *proofs = runs_active_proofs(jobs->runs);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct job *job = list[i].job;
+		const char *name = job->config->name;
 
-		if (list[i].retry && json_object_get(active, job->config->name) != NULL) {
-			pthread_mutex_lock(&jobs->lock);
+		pthread_mutex_lock(&jobs->lock);
+		if (list[i].kind == DUE_RETRY && json_object_get(active, name) != NULL)
 			job->row.retry_ms = 0;
-			pthread_mutex_unlock(&jobs->lock);
-		} else {
+		else if (list[i].kind == DUE_PROOF && (job->row.last_success_ms == 0 ||
+		    json_object_get(proofs, name) != NULL))
+			job->row.prove_next_ms = job_next_prove_ms(job, now_ms);
+		else
 			list[kept++] = list[i];
-		}
+		pthread_mutex_unlock(&jobs->lock);
 	}
+	json_decref(proofs);
 	return kept;
+}
+
+/* What its run is told. */
+static json_t *
+arguments_of(const struct due *due)
+{
+	const struct config_job *job = due->job->config;
+
+	if (due->kind != DUE_PROOF)
+		return json_pack("{s:s}", "job", job->name);
+	return json_pack("{s:s, s:I, s:I, s:I}", "job", job->name, "files",
+	    (json_int_t)job->prove_files, "tables", (json_int_t)job->prove_tables, "bytes",
+	    (json_int_t)job->prove_bytes);
 }
 
 /* Start, or skip, the first of the list; caller holds change_lock.  ret: for runs_end_skipped(). */
@@ -260,8 +295,10 @@ start_due(struct jobs *jobs, struct due *list, size_t count, const json_t *activ
 	for (size_t i = 0; i < count; i++) {
 		decide(&list[i], json_string_value(json_object_get(active,
 		    list[i].job->config->name)), now_ms);
-		starts[i] = (struct run_due){ .job = list[i].job->config->name,
-			.command = list[i].retry ? "retry" : "schedule",
+		starts[i] = (struct run_due){
+			.kind = list[i].kind == DUE_PROOF ? RUN_PROVE : RUN_BACKUP,
+			.arguments = arguments_of(&list[i]),
+			.command = list[i].kind == DUE_RETRY ? "retry" : "schedule",
 			.skipped = list[i].skipped, .row = &list[i].row };
 	}
 	rc = runs_start_due(jobs->runs, starts, count, err);
@@ -272,6 +309,7 @@ start_due(struct jobs *jobs, struct due *list, size_t count, const json_t *activ
 		} else {
 			job_row_done(&list[i].row);
 		}
+		json_decref(starts[i].arguments);
 	}
 	*ret = starts;
 	return rc;
@@ -291,6 +329,8 @@ next_look(const struct jobs *jobs, int64_t now_ms)
 			next_ms = at_most(next_ms, job->row.next_ms);
 		if (!job->row.held && job->row.retry_ms != 0)
 			next_ms = at_most(next_ms, job->row.retry_ms);
+		if (!job->row.held && job->row.prove_next_ms != 0)
+			next_ms = at_most(next_ms, job->row.prove_next_ms);
 		if (overdue_ms != 0 && !job->row.overdue)
 			next_ms = at_most(next_ms, overdue_ms);
 		if (job->unsaved)
@@ -315,7 +355,7 @@ jobs_step(struct jobs *jobs)
 	now_ms = jobs_now_ms(jobs);
 	rc = change_rows(jobs, now_ms, &err);
 	list = find_due(jobs, now_ms, &count);
-	count = drop_needless(jobs, list, count, active);
+	count = drop_needless(jobs, list, count, active, now_ms);
 	/* What finds no room in the queue stays due. */
 	if (rc == 0 && count > 0 && room > 0)
 		rc = start_due(jobs, list, count < room ? count : room, active, now_ms, &starts,

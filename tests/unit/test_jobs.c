@@ -114,7 +114,7 @@ static const char *
 event_word(enum job_event event)
 {
 	static const char *const words[] = { "started", "ok", "warn", "failed", "cancelled",
-		"skipped", "overdue", "recovered", "jump" };
+		"skipped", "overdue", "recovered", "jump", "proven", "unproven" };
 
 	return words[event];
 }
@@ -174,6 +174,18 @@ add_job(struct place *place, const char *name, const char *schedule)
 	return job;
 }
 
+static void
+add_prove(struct config_job *job, const char *schedule)
+{
+	struct error err = ERROR_INIT;
+
+	job->prove = mem_strdup(schedule);
+	job->prove_files = 5;
+	job->prove_bytes = 1 << 20;
+	if (schedule_parse(schedule, "UTC", &job->prove_times, &err) != 0)
+		fail_msg("%s", err.message);
+}
+
 static int
 set_up(void **state)
 {
@@ -212,6 +224,8 @@ tear_down(void **state)
 	repository_close(place->repo);
 	for (size_t i = 0; i < place->config.job_count; i++) {
 		schedule_free(place->list[i]->timetable);
+		schedule_free(place->list[i]->prove_times);
+		free(place->list[i]->prove);
 		free(place->list[i]->schedule);
 		free(place->list[i]->name);
 		free(place->list[i]);
@@ -258,9 +272,9 @@ step(struct place *place)
 	settle(place);
 }
 
-/* The outcomes of the job's runs, oldest first: "ok skipped failed". */
+/* The outcomes of a kind of runs of the job, oldest first: "ok skipped failed". */
 static const char *
-outcomes(struct place *place, const char *job)
+outcomes_of(struct place *place, const char *kind, const char *job)
 {
 	static char text[4096];
 	struct error err = ERROR_INIT;
@@ -268,7 +282,7 @@ outcomes(struct place *place, const char *job)
 	size_t len = 0;
 
 	text[0] = '\0';
-	assert_int_equal(runs_list(place->runs, "backup", NULL, NULL, 1000, &page, &err), 0);
+	assert_int_equal(runs_list(place->runs, kind, NULL, NULL, 1000, &page, &err), 0);
 	list = json_object_get(page, "runs");
 	for (size_t i = json_array_size(list); i-- > 0;) {
 		const json_t *run = json_array_get(list, i);
@@ -280,6 +294,12 @@ outcomes(struct place *place, const char *job)
 	}
 	json_decref(page);
 	return text;
+}
+
+static const char *
+outcomes(struct place *place, const char *job)
+{
+	return outcomes_of(place, "backup", job);
 }
 
 static struct job_state
@@ -969,6 +989,96 @@ dry_runs_and_prunes_are_no_runs_of_a_job(void **state)
 }
 
 static void
+a_test_restore_has_a_schedule_of_its_own(void **state)
+{
+	struct place *place = *state;
+	char *file = test_path(place->source, "letter");
+	struct config_job *job = add_job(place, "home", "0 4 * * *");
+	int64_t proven_ms;
+
+	add_prove(job, "0 5 * * *");
+	add_prove(add_job(place, "never", NULL), "0 5 * * *");
+	test_file_write(file, "one", 3);
+	atomic_store(&engine.real, true);
+	open_all(place);
+	set_clock("2026-11-22T04:59:59Z");
+	step(place);
+	assert_string_equal(outcomes_of(place, "prove", "home"), "");
+	assert_int_equal(state_of(place, "home").last_proof_ms, 0);
+	assert_events(place, "home started, home ok");
+	set_clock("2026-11-22T05:00:00Z");
+	step(place);
+	assert_string_equal(outcomes_of(place, "prove", "home"), "ok");
+	proven_ms = state_of(place, "home").last_proof_ms;
+	assert_int_equal(proven_ms, atomic_load(&engine.now_ms));
+	assert_string_equal(state_of(place, "home").last_proof_outcome, "ok");
+	/* It is no run of the job, and one without a backup has nothing to restore. */
+	assert_string_equal(outcomes(place, "home"), "ok");
+	assert_string_equal(outcomes_of(place, "prove", "never"), "");
+	assert_events(place, "home proven");
+	/* Nothing twice, also after a restart. */
+	close_all(place);
+	open_all(place);
+	step(place);
+	assert_string_equal(outcomes_of(place, "prove", "home"), "ok");
+	assert_int_equal(state_of(place, "home").last_proof_ms, proven_ms);
+	free(file);
+}
+
+/* The data of all snapshots is gone. */
+static void
+remove_packs(const struct place *place)
+{
+	test_folder_remove(test_path(place->repository, "packs"));
+}
+
+static void
+a_backup_that_cannot_be_restored_is_found_by_the_next_test(void **state)
+{
+	struct place *place = *state;
+	char *file = test_path(place->source, "letter");
+	struct config_job *job = add_job(place, "home", "0 4 * * *");
+
+	add_prove(job, "0 5 * * *");
+	test_file_write(file, "one", 3);
+	atomic_store(&engine.real, true);
+	open_all(place);
+	set_clock("2026-11-22T04:00:00Z");
+	step(place);
+	remove_packs(place);
+	set_clock("2026-11-22T05:00:00Z");
+	step(place);
+	assert_string_equal(outcomes_of(place, "prove", "home"), "failed");
+	assert_int_equal(state_of(place, "home").last_proof_ms, 0);
+	assert_string_equal(state_of(place, "home").last_proof_outcome, "failed");
+	assert_string_equal(state_of(place, "home").last_outcome, "ok");
+	assert_events(place, "home started, home ok, home unproven");
+	assert_int_equal(log_count(place, "Prove", "ERROR"), 1);
+	free(file);
+}
+
+static void
+a_test_restore_whose_end_was_not_taken_in_is_so_at_the_next_start(void **state)
+{
+	struct place *place = *state;
+	char *file = test_path(place->source, "letter");
+
+	add_prove(add_job(place, "home", "0 4 * * *"), "0 5 * * *");
+	test_file_write(file, "one", 3);
+	atomic_store(&engine.real, true);
+	open_all(place);
+	set_clock("2026-11-22T05:00:00Z");
+	step(place);
+	close_all(place);
+	alter(place, "UPDATE runs SET told = 0 WHERE kind = 'prove';"
+	    "UPDATE jobs SET proof_ms = 0, proof_outcome = ''");
+	open_all(place);
+	assert_int_equal(state_of(place, "home").last_proof_ms, atomic_load(&engine.now_ms));
+	assert_string_equal(state_of(place, "home").last_proof_outcome, "ok");
+	free(file);
+}
+
+static void
 more_jobs_at_once_than_the_queue_holds_all_run(void **state)
 {
 	struct place *place = *state;
@@ -1022,6 +1132,9 @@ main(void)
 		_(a_jump_is_far_from_the_median_of_enough_runs),
 		_(what_always_changes_is_usual),
 		_(dry_runs_and_prunes_are_no_runs_of_a_job),
+		_(a_test_restore_has_a_schedule_of_its_own),
+		_(a_backup_that_cannot_be_restored_is_found_by_the_next_test),
+		_(a_test_restore_whose_end_was_not_taken_in_is_so_at_the_next_start),
 		_(more_jobs_at_once_than_the_queue_holds_all_run),
 #undef _
 	};
