@@ -187,6 +187,19 @@ ready_is() {
 	metric_is 'holdfast_http_requests_total{method="PUT",status="2xx"}' 0
 }
 
+rests_within() {
+	(($(metric holdfast_resident_memory_bytes) <= $1))
+}
+
+@test "an agent at rest has at most 12 MiB resident, after a backup too" {
+	! ldd "$HOLDFASTD" | grep -q 'lib[at]san' || skip "a sanitizer's memory is in the way"
+	start_agent
+	wait_for rests_within $((12 << 20))
+	api POST /backup -d path_to_folder=/usr/share/doc
+	assert_status 201
+	wait_for rests_within $((12 << 20))
+}
+
 @test "an agent whose repository is gone is alive but not ready" {
 	start_agent
 	ready_is 200
