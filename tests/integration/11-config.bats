@@ -29,10 +29,10 @@ value() {
 }
 
 @test "the description has every setting that is shown" {
-	printf '[job x]\npath = /x\n' >"$CONF"
+	printf '[job x]\npath = /x\n[notice x]\nmail = root\n' >"$CONF"
 	"$HOLDFASTD" config show --describe --json >described
 	# shellcheck disable=SC2016 # jq's variables
-	value '[to_entries[] | (.key | sub("^job x$"; "job")) as $s | .value | keys[] | $s + "." + .] | sort | .[]' >shown
+	value '[to_entries[] | (.key | rtrimstr(" x")) as $s | .value | keys[] | $s + "." + .] | sort | .[]' >shown
 	jq -r '[.[] | .section + "." + .key] | sort | .[]' described | diff - shown
 }
 
