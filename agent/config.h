@@ -38,6 +38,7 @@ struct config_database {
 	char *migrations;       /* folder; NULL: those that come with the program */
 	char *reports;          /* folder of further ones, or NULL */
 	int64_t connections;    /* of a backup */
+	int64_t compression;    /* zstd level of its tables */
 	/* In snapshots and on the exchange storage, as agent/tables/FORMAT.md has it. */
 	char *folder;
 	char **sources;         /* as those of struct config; NULL: of [database] */
@@ -121,7 +122,7 @@ struct config {
 	/* [repository] */
 	char *repository;       /* folder or URL */
 	char *passphrase_file;  /* NULL: STATE/passphrase */
-	int64_t compression;    /* zstd level */
+	int64_t compression;    /* zstd level of files */
 	uint64_t threads;       /* 0: one per core */
 	bool verify;            /* open each frame again before it is stored */
 	char *parity;           /* see parity_rule_parse() */

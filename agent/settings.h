@@ -121,6 +121,8 @@
 	    "with holdfast") \
 	_("database", "connections", INTEGER, database.connections, "2", 1, 64, "", \
 	    "connections that a backup of tables reads with, and a restore of several writes with") \
+	_("database", "compression", INTEGER, database.compression, "1", 1, 19, "", \
+	    "zstd level of tables; higher is smaller and slower") \
 	_("exchange", "url", TEXT, exchange, "", 1, SETTING_TEXT_MAX, "", \
 	    "where tables and files to load are exchanged: file:///absolute/folder") \
 	_("repository", "url", TEXT, repository, "./backup", 1, SETTING_TEXT_MAX, \
@@ -131,7 +133,7 @@
 	    "file whose first line opens the repository; not accessible to others; default: " \
 	    "passphrase in the state folder") \
 	_("repository", "compression", INTEGER, compression, "2", 1, 19, "", \
-	    "zstd level; higher is smaller and slower") \
+	    "zstd level of files; higher is smaller and slower") \
 	_("repository", "threads", INTEGER, threads, "0", 0, 256, "", \
 	    "threads of one run; 0: one per core") \
 	_("repository", "verify", BOOL, verify, "yes", 0, 0, "", \

@@ -93,7 +93,7 @@ take_options(const struct run_context *context, const struct config_database *da
 		    arguments, "connections", database->connections),
 		.threads = (unsigned)argument_integer(
 		    arguments, "threads", (int64_t)config->threads),
-		.level = (int)argument_integer(arguments, "level", config->compression),
+		.level = (int)argument_integer(arguments, "level", database->compression),
 		.no_verify = !argument_bool(arguments, "verify", config->verify),
 		.read_limit = &context->pace->limits[RATE_READ],
 		.job = argument_text(arguments, "job"),

@@ -67,6 +67,31 @@ make_large() {
 	[ "$(jq -r .tables[0].rows "$API_BODY")" -eq 200000 ]
 }
 
+@test "tables have a level of compression of their own, of one run or of all" {
+	local -A stored
+	local way
+	for way in default files one all; do
+		local folder=$BATS_TEST_TMPDIR/$way
+		{
+			mariadb_config database
+			printf 'name = shop\n'
+			[ $way != all ] || printf 'compression = 12\n'
+			[ $way != files ] || printf '[repository]\ncompression = 12\n'
+		} >"$folder.conf"
+		chmod 0600 "$folder.conf"
+		local -a hold=("$HOLDFASTD" --config "$folder.conf" --state "$folder.state" --repository "$folder")
+		"${hold[@]}" init
+		local -a level=()
+		[ $way != one ] || level=(--level 12)
+		run -0 --separate-stderr "${hold[@]}" backup-table "${level[@]}" --json plain
+		stored[$way]=$(jq .result.stored_bytes <<<"$output")
+	done
+	echo "$(declare -p stored)"
+	# Chunks, and with them frames, differ by the repositories' keys, the levels by far more.
+	((stored[one] * 10 < stored[default] * 9 && stored[all] * 10 < stored[default] * 9))
+	((stored[files] * 10 > stored[default] * 9))
+}
+
 @test "a whole database: every type, engine, kind of table and name" {
 	run -0 --separate-stderr "$HOLDFASTD" --config "$AGENT_FOLDER/agent.conf" backup-table --json
 	jq -e '.outcome == "ok" and (.result.tables | length) == 10' <<<"$output"

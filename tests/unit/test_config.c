@@ -135,6 +135,7 @@ an_empty_file_leaves_every_setting_at_its_default(void **state)
 	assert_true(config->verify);
 	assert_false(config->insecure_http);
 	assert_int_equal(config->compression, 2);
+	assert_int_equal(config->database.compression, 1);
 	assert_int_equal(config->grace_s, 86400);
 	assert_int_equal(config->max_body, 16 << 20);
 	assert_true(strlen(config->name) > 0);
