@@ -54,9 +54,9 @@ job() {
 	} | agent_config
 }
 
-# breakable_job [LINE...]: the same, which fails from break_job on.
+# The same, which fails from break_job on.
 breakable_job() {
-	job "before = /bin/sh -c 'test ! -e $hooks/broken'" "$@"
+	job "before = /bin/sh -c 'test ! -e $hooks/broken'"
 }
 
 break_job() {
@@ -89,7 +89,7 @@ conf() {
 	grep -qx 'HOLDFAST_JOB=home' "$hooks/before"
 	grep -qx "HOLDFAST_RUN=$(json .id)" "$hooks/before"
 	grep -qx "HOLDFAST_PATHS=$home" "$hooks/before"
-	! grep -q -e HOLDFAST_OUTCOME -e HOLDFAST_BUILD "$hooks/before"
+	run ! grep -q -e HOLDFAST_OUTCOME -e HOLDFAST_BUILD "$hooks/before"
 	grep -qx 'HOLDFAST_OUTCOME=ok' "$hooks/after"
 	grep -qx "HOLDFAST_SNAPSHOT=$(json .snapshot)" "$hooks/after"
 	grep -qx 'HOLDFAST_FILES=2' "$hooks/after"
@@ -226,7 +226,7 @@ notice() {
 		[["ops", ["failure", "overdue", "recovery"]], ["all", ["success", "failure"]]]'
 	# Neither the token nor the rest of the address is anywhere to be seen.
 	assert_json 'tostring | contains("s3cret") or contains("/hook") | not'
-	! grep -q -e s3cret -e /hook/T1 "$(agent_log)"
+	run ! grep -q -e s3cret -e /hook/T1 "$(agent_log)"
 }
 
 two_of_all() {
