@@ -155,7 +155,7 @@ check_words(const struct config *config, const struct config_notice *notice, str
 		error_set(err, ERROR_CONFIG, "%s: 'on' of notice '%s' takes no '%s'",
 		    source_of(notice, "on"), notice->name, notice->on[i]);
 		return error_hint(err, "it takes success, warning, failure, cancelled, skipped, "
-		    "overdue, recovery, jump");
+		    "overdue, recovery, jump, proof, unproven");
 	}
 	for (size_t i = 0; i < notice->jobs_count; i++) {
 		if (config_job_find(config, notice->jobs[i]) != NULL)

@@ -246,9 +246,9 @@
 	    "besides, all that are not older than its newest by more than this")
 
 #define NOTICE_SETTINGS(_) \
-	_("notice", "on", LIST, on, "failure, overdue, recovery", 1, 40, "", \
+	_("notice", "on", LIST, on, "failure, overdue, recovery, unproven", 1, 40, "", \
 	    "what it tells of: success, warning, failure, cancelled, skipped, overdue, recovery, " \
-	    "jump") \
+	    "jump, proof, unproven") \
 	_("notice", "jobs", LIST, jobs, "", 1, CONFIG_NAME_MAX, "", \
 	    "jobs that it tells of; none: all") \
 	_("notice", "webhook", TEXT, webhook, "", 1, SETTING_TEXT_MAX, "", \

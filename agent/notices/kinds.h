@@ -21,6 +21,8 @@ enum notice_ping { NOTICE_NO_PING, NOTICE_PING_START, NOTICE_PING_SUCCESS, NOTIC
 	_(OVERDUE,   "overdue",   NOTICE_NO_PING) \
 	_(RECOVERY,  "recovery",  NOTICE_NO_PING) \
 	_(JUMP,      "jump",      NOTICE_NO_PING) \
+	_(PROOF,     "proof",     NOTICE_NO_PING) \
+	_(UNPROVEN,  "unproven",  NOTICE_NO_PING) \
 	/* These two are not for `on`: a watch alone hears of a start, and a test is asked for. */ \
 	_(START,     "start",     NOTICE_PING_START) \
 	_(TEST,      "test",      NOTICE_PING_SUCCESS)

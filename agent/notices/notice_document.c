@@ -85,6 +85,16 @@ warning_text(const json_t *run)
 }
 
 static char *
+proof_text(const json_t *run)
+{
+	const json_t *result = json_object_get(run, "result");
+
+	return mem_printf("was restored for a test, and all was as it should be: %lld files, "
+	    "%lld tables", (long long)number_of(json_object_get(result, "files"), "count"),
+	    (long long)number_of(json_object_get(result, "tables"), "count"));
+}
+
+static char *
 overdue_text(const struct job_state *state)
 {
 	char since[TIME_TEXT_SIZE];
@@ -118,6 +128,11 @@ event_text(enum notice_kind kind, const struct job_state *state, const json_t *r
 		return mem_strdup("has succeeded again, after it was overdue");
 	case NOTICE_JUMP:
 		return jump_text(run);
+	case NOTICE_PROOF:
+		return proof_text(run);
+	case NOTICE_UNPROVEN:
+		return mem_printf("has a backup that was not restored for a test: %s",
+		    *why == '\0' ? "no reason is known" : why);
 	case NOTICE_START:
 		return mem_strdup("has begun");
 	case NOTICE_TEST:

@@ -110,6 +110,10 @@ kind_of(enum job_event event)
 		return NOTICE_RECOVERY;
 	case JOB_EVENT_JUMP:
 		return NOTICE_JUMP;
+	case JOB_EVENT_PROVEN:
+		return NOTICE_PROOF;
+	case JOB_EVENT_UNPROVEN:
+		return NOTICE_UNPROVEN;
 	}
 	return NOTICE_KIND_COUNT;
 }

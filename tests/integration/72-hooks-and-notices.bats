@@ -223,7 +223,7 @@ notice() {
 		and .[0].state == "sent" and .[0].said == "HTTP 200: status 200 "
 		and .[0].tries == 1'
 	assert_json '.targets | map([.name, .on]) ==
-		[["ops", ["failure", "overdue", "recovery"]], ["all", ["success", "failure"]]]'
+		[["ops", ["failure", "overdue", "recovery", "unproven"]], ["all", ["success", "failure"]]]'
 	# Neither the token nor the rest of the address is anywhere to be seen.
 	assert_json 'tostring | contains("s3cret") or contains("/hook") | not'
 	run ! grep -q -e s3cret -e /hook/T1 "$(agent_log)"

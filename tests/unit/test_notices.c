@@ -290,6 +290,12 @@ the_line_for_people_tells_what_happened(void **state)
 		{ NOTICE_JUMP, "{\"result\": {\"jumps\": [{\"figure\": \"files\", \"value\": 3, "
 		    "\"usual\": 900}]}}",
 		    "web1: job home has figures far from its usual ones: files 3, usually 900" },
+		{ NOTICE_PROOF, "{\"result\": {\"files\": {\"count\": 20}, \"tables\": null}}",
+		    "web1: job home was restored for a test, and all was as it should be: 20 files, "
+		    "0 tables" },
+		{ NOTICE_UNPROVEN, "{\"error\": {\"message\": \"1 of 20 files did not come back\"}}",
+		    "web1: job home has a backup that was not restored for a test: 1 of 20 files did "
+		    "not come back" },
 	};
 	struct job_state job = { .name = text("home"), .last_success_ms = 1000,
 		.last_added_bytes = 5 };
