@@ -126,6 +126,9 @@ mariadb_error(struct mariadb *db, const char *what, struct error *err)
 int
 mariadb_stmt_error(struct mariadb *db, MYSQL_STMT *stmt, const char *what, struct error *err)
 {
+	/* A server that fails between two rows of a statement leaves its error in the handle. */
+	if (mysql_stmt_errno(stmt) == 0)
+		return mariadb_error(db, what, err);
 	return set_error(db->host, what, mysql_stmt_errno(stmt), mysql_stmt_error(stmt), err);
 }
 
