@@ -184,14 +184,12 @@ runs_http_answer_snapshot(struct request *request, const char *id, struct error 
 int
 http_backup(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { NULL };
 	char id[RUN_ID_TEXT_SIZE];
 	json_t *arguments = NULL;
 	bool existing;
 	int rc;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    backup_arguments(request, &arguments, err) != 0)
+	if (backup_arguments(request, &arguments, err) != 0)
 		return -1;
 	rc = runs_http_start(request, RUN_BACKUP, arguments, id, &existing, err);
 	json_decref(arguments);

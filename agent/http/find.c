@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/rows.h"
+#include "agent/http/server_internal.h"
 #include "agent/http/stream.h"
 #include "agent/repository/look_json.h"
 #include "shared/mem.h"
@@ -147,14 +149,12 @@ answer_find(struct response *response, const char *type, stream_produce_fn *prod
 int
 http_find(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "name", "snapshot", "limit", NULL };
 	struct find_stream *find = MEM_NEW(struct find_stream);
 	const char *type;
 
 	find->repo = request->services->repo;
-	if (params_check(&request->params, known, err) != 0 ||
-	    params_number(&request->params, "limit", INT64_MAX, 0, &find->limit, err) != 0 ||
-	    rows_choose(request, &find->ndjson, &type, err) != 0 ||
+	find->limit = openapi_limit(server_openapi(request->http), request);
+	if (rows_choose(request, &find->ndjson, &type, err) != 0 ||
 	    take_wanted(request, "name", find, err) != 0 ||
 	    take_snapshots(request, find, err) != 0) {
 		find_stream_free(find);
@@ -167,13 +167,11 @@ http_find(struct request *request, struct response *response, struct error *err)
 int
 http_versions(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "path", NULL };
 	struct find_stream *find = MEM_NEW(struct find_stream);
 	const char *type;
 
 	find->repo = request->services->repo;
-	if (params_check(&request->params, known, err) != 0 ||
-	    rows_choose(request, &find->ndjson, &type, err) != 0 ||
+	if (rows_choose(request, &find->ndjson, &type, err) != 0 ||
 	    take_wanted(request, "path", find, err) != 0)
 		goto failed;
 	if (find->wanted[0] != '/') {

@@ -4,18 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
+#include "agent/http/server_internal.h"
 #include "agent/repository/snapshot.h"
 #include "shared/mem.h"
 #include "shared/text.h"
 
-/* One job is shown with so many runs. */
-#define TREND_DEFAULT 10
-
 #define REASON_MAX 500
-
-static const char *const no_parameters[] = { NULL };
 
 static json_t *
 texts_json(char *const *texts, size_t count)
@@ -106,40 +103,49 @@ job_json(const struct http_services *services, const struct config_job *job, uin
 	return 0;
 }
 
-/* ?trend=N: how many runs it is made of. */
+/* The first job behind the cursor, the name of the last one seen. */
 static int
-trend_wanted(const struct request *request, uint64_t otherwise, uint64_t *ret,
-    struct error *err)
+page_begin(const struct config *config, const char *cursor, size_t *ret, struct error *err)
 {
-	static const char *const known[] = { "trend", NULL };
-
-	if (params_check(&request->params, known, err) != 0)
-		return -1;
-	return params_number(&request->params, "trend", JOB_TREND_MAX, otherwise, ret, err);
+	*ret = 0;
+	if (cursor == NULL)
+		return 0;
+	while (*ret < config->job_count && strcmp(config->jobs[*ret]->name, cursor) != 0)
+		++*ret;
+	if (++*ret <= config->job_count)
+		return 0;
+	error_set(err, ERROR_BAD_REQUEST, "the cursor '%.100s' is no job (any more)", cursor);
+	return error_hint(err, "begin again without a cursor");
 }
 
 int
 http_jobs_list(struct request *request, struct response *response, struct error *err)
 {
 	const struct http_services *services = request->services;
+	const struct openapi *openapi = server_openapi(request->http);
 	const struct config *config = services->config;
-	json_t *all, *job, *snapshots = NULL;
-	uint64_t trend;
+	uint64_t trend = openapi_number(openapi, request, "trend");
+	uint64_t limit = openapi_limit(openapi, request);
+	json_t *all, *job, *snapshots = NULL, *next = json_null();
+	size_t i;
 	int rc = 0;
 
-	/* Of thousands of jobs it is asked for, or left out. */
-	if (trend_wanted(request, 0, &trend, err) != 0 ||
+	if (page_begin(config, params_get(&request->params, "cursor"), &i, err) != 0 ||
 	    snapshots_by_job(services, &snapshots, err) != 0)
 		return -1;
 	all = json_array();
-	for (size_t i = 0; i < config->job_count && rc == 0; i++) {
+	for (; i < config->job_count && rc == 0 && json_is_null(next); i++) {
 		rc = job_json(services, config->jobs[i], trend, snapshots, &job, err);
-		if (rc == 0)
-			json_array_append_new(all, job);
+		if (rc != 0)
+			break;
+		json_array_append_new(all, job);
+		if (i + 1 < config->job_count && json_array_size(all) == limit)
+			next = json_string(config->jobs[i]->name);
 	}
 	if (rc == 0)
-		response_json(response, 200, json_pack("{s:O}", "jobs", all));
+		response_json(response, 200, json_pack("{s:O, s:O}", "jobs", all, "next", next));
 	json_decref(snapshots);
+	json_decref(next);
 	json_decref(all);
 	return rc;
 }
@@ -178,11 +184,8 @@ answer_job(struct request *request, struct response *response, uint64_t trend,
 int
 http_job_get(struct request *request, struct response *response, struct error *err)
 {
-	uint64_t trend;
-
-	if (trend_wanted(request, TREND_DEFAULT, &trend, err) != 0)
-		return -1;
-	return answer_job(request, response, trend, err);
+	return answer_job(request, response,
+	    openapi_number(server_openapi(request->http), request, "trend"), err);
 }
 
 /* The body of a hold: nothing, or {"reason": TEXT}.  Heap, or NULL if there is none. */
@@ -221,8 +224,7 @@ http_job_hold(struct request *request, struct response *response, struct error *
 	int rc;
 
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    take_reason(request, &reason, err) != 0)
+	if (take_reason(request, &reason, err) != 0)
 		return -1;
 	if (reason != NULL) {
 		parameter = mem_printf("%s: %s", request->id, reason);
@@ -238,8 +240,7 @@ int
 http_job_release(struct request *request, struct response *response, struct error *err)
 {
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    jobs_release(request->services->jobs, request->id, err) != 0)
+	if (jobs_release(request->services->jobs, request->id, err) != 0)
 		return -1;
 	return answer_job(request, response, 0, err);
 }
@@ -248,8 +249,7 @@ int
 http_job_skip(struct request *request, struct response *response, struct error *err)
 {
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    jobs_skip_next(request->services->jobs, request->id, request->origin, err) != 0)
+	if (jobs_skip_next(request->services->jobs, request->id, request->origin, err) != 0)
 		return -1;
 	return answer_job(request, response, 0, err);
 }
@@ -258,8 +258,7 @@ int
 http_job_acknowledge(struct request *request, struct response *response, struct error *err)
 {
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    jobs_acknowledge(request->services->jobs, request->id, err) != 0)
+	if (jobs_acknowledge(request->services->jobs, request->id, err) != 0)
 		return -1;
 	return answer_job(request, response, 0, err);
 }

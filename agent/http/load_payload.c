@@ -14,9 +14,11 @@
 #include "agent/http/later.h"
 #include "agent/http/loads_http.h"
 #include "agent/http/negotiate.h"
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/runs_http.h"
+#include "agent/http/server_internal.h"
 #include "agent/tables/json_rows.h"
 #include "shared/mem.h"
 #include "shared/text.h"
@@ -143,7 +145,7 @@ check_body(const struct request *request, size_t *ret_rows, struct error *err)
 }
 
 static json_t *
-make_arguments(const struct request *request, const char *const *known, size_t rows)
+make_arguments(const struct request *request, size_t rows)
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	char digest[2 * SHA256_DIGEST_LENGTH + 1];
@@ -153,12 +155,8 @@ make_arguments(const struct request *request, const char *const *known, size_t r
 	hex_encode(hash, sizeof(hash), digest);
 	arguments = json_pack("{s:s, s:I, s:s}", "table", request->id, "rows", (json_int_t)rows,
 	    "sha256", digest);
-	for (size_t i = 0; arguments != NULL && known[i] != NULL; i++) {
-		const char *value = params_get(&request->params, known[i]);
-
-		if (value != NULL)
-			json_object_set_new(arguments, known[i], json_string(value));
-	}
+	if (arguments != NULL)
+		openapi_arguments(server_openapi(request->http), request, arguments);
 	return arguments;
 }
 
@@ -183,7 +181,6 @@ start(struct request *request, const json_t *arguments, char id[RUN_ID_TEXT_SIZE
 int
 http_load_payload(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "database", "on_error", "on_duplicate", NULL };
 	char id[RUN_ID_TEXT_SIZE];
 	json_t *arguments;
 	bool existing;
@@ -191,10 +188,9 @@ http_load_payload(struct request *request, struct response *response, struct err
 	int rc;
 
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, known, err) != 0 ||
-	    check_body(request, &rows, err) != 0)
+	if (check_body(request, &rows, err) != 0)
 		return -1;
-	arguments = make_arguments(request, known, rows);
+	arguments = make_arguments(request, rows);
 	if (arguments == NULL)
 		return error_set(err, ERROR_BAD_REQUEST, "the table's name is not valid UTF-8");
 	rc = start(request, arguments, id, &existing, err);

@@ -101,14 +101,11 @@ logs_produce(struct stream *stream, void *arg, struct error *err)
 int
 http_logs(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "startdate", "start", "enddate", "end", "action",
-		"status", "q", "limit", "after", NULL };
 	struct actionlog_filter filter;
 	struct logs *logs;
 	size_t format;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    log_filter_parse(&request->params, &filter, err) != 0 ||
+	if (log_filter_parse(&request->params, &filter, err) != 0 ||
 	    accept_choose(request->fields[REQUEST_ACCEPT], media_types, LOGS_FORMAT_COUNT, &format,
 	    err) != 0)
 		return -1;
@@ -128,13 +125,10 @@ http_logs(struct request *request, struct response *response, struct error *err)
 int
 http_stat(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "startdate", "start", "enddate", "end", "action",
-		"status", NULL };
 	struct actionlog_filter filter;
 	json_t *json;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    log_filter_parse(&request->params, &filter, err) != 0 ||
+	if (log_filter_parse(&request->params, &filter, err) != 0 ||
 	    actionlog_stat(request->services->log, &filter, &json, err) != 0)
 		return -1;
 	response_json(response, 200, json);

@@ -62,24 +62,10 @@ choose_set(const struct request *request, bool *ret_log, struct error *err)
 	const struct config_database *database;
 
 	*ret_log = set != NULL && strcmp(set, "log") == 0;
-	if (set != NULL && !*ret_log && strcmp(set, "user") != 0)
-		return error_set(err, ERROR_BAD_REQUEST, "'set' is 'user' or 'log', not '%s'", set);
 	if (*ret_log && name != NULL)
 		return error_set(err, ERROR_BAD_REQUEST,
 		    "'database' and the set 'log' exclude each other");
 	return *ret_log ? 0 : config_database(request->services->config, name, &database, err);
-}
-
-static int
-choose_dry_run(const struct request *request, bool *ret, struct error *err)
-{
-	const char *text = params_get(&request->params, "dry_run");
-
-	*ret = text != NULL && strcmp(text, "true") == 0;
-	if (text != NULL && !*ret && strcmp(text, "false") != 0)
-		return error_set(
-		    err, ERROR_BAD_REQUEST, "'dry_run' is 'true' or 'false', not '%s'", text);
-	return 0;
 }
 
 static void
@@ -104,15 +90,26 @@ answer(struct request *request, struct response *response, const struct migratio
 	    migration_produce, own, work_free);
 }
 
+/* Any other version is reached once, however often it is asked for. */
+static int
+check_key(const struct request *request, const char *to, struct error *err)
+{
+	if (request->fields[REQUEST_IDEMPOTENCY_KEY] == NULL || to == NULL ||
+	    strcmp(to, "down") != 0)
+		return 0;
+	error_set(err, ERROR_BAD_REQUEST, "to=down takes no Idempotency-Key: it undoes one more "
+	    "migration each time");
+	return error_hint(err, "name the version, as in ?to=3: asking again changes nothing");
+}
+
 int
 http_migration_run(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "to", "set", "database", "dry_run", NULL };
 	struct migration_work work = { .status = false };
 	const char *to = params_get(&request->params, "to");
+	const char *dry_run = params_get(&request->params, "dry_run");
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    choose_set(request, &work.log, err) != 0)
+	if (check_key(request, to, err) != 0 || choose_set(request, &work.log, err) != 0)
 		return -1;
 	/* ?to=down undoes the newest one, ?to=N goes to a version. */
 	if (agent_migrations_task(to == NULL ? "up" : strcmp(to, "down") == 0 ? "down" : "to",
@@ -120,8 +117,7 @@ http_migration_run(struct request *request, struct response *response, struct er
 		err->code = ERROR_BAD_REQUEST;
 		return error_hint(err, "write ?to=3, ?to=0 or ?to=down");
 	}
-	if (choose_dry_run(request, &work.task.dry_run, err) != 0)
-		return -1;
+	work.task.dry_run = dry_run != NULL && strcmp(dry_run, "true") == 0;
 	answer(request, response, &work);
 	return 0;
 }
@@ -129,11 +125,9 @@ http_migration_run(struct request *request, struct response *response, struct er
 int
 http_migration_list(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "set", "database", NULL };
 	struct migration_work work = { .status = true };
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    choose_set(request, &work.log, err) != 0)
+	if (choose_set(request, &work.log, err) != 0)
 		return -1;
 	answer(request, response, &work);
 	return 0;

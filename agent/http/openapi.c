@@ -352,12 +352,38 @@ openapi_check(const struct openapi *openapi, const struct route *route,
 }
 
 uint64_t
+openapi_number(const struct openapi *openapi, const struct request *request, const char *name)
+{
+	const struct parameter *number = parameter_find(operation_of(openapi, request->route), name);
+	const char *text = params_get(&request->params, name);
+
+	if (text != NULL)
+		return strtoull(text, NULL, 10);
+	return number == NULL ? 0 : number->otherwise;
+}
+
+uint64_t
 openapi_limit(const struct openapi *openapi, const struct request *request)
 {
 	const struct parameter *limit = parameter_find(operation_of(openapi, request->route),
 	    "limit");
-	const char *text = params_get(&request->params, "limit");
-	uint64_t value = text == NULL ? 0 : strtoull(text, NULL, 10);
+	uint64_t value = openapi_number(openapi, request, "limit");
 
 	return value != 0 || limit == NULL ? value : limit->otherwise;
+}
+
+void
+openapi_arguments(const struct openapi *openapi, const struct request *request,
+    json_t *arguments)
+{
+	const struct operation *operation = operation_of(openapi, request->route);
+
+	for (size_t i = 0; i < request->params.count; i++) {
+		const struct param *param = &request->params.list[i];
+		const struct parameter *parameter = parameter_find(operation, param->name);
+		bool is_bool = parameter != NULL && parameter->type == PARAMETER_BOOL;
+
+		json_object_set_new(arguments, param->name, is_bool
+		    ? json_boolean(strcmp(param->value, "true") == 0) : json_string(param->value));
+	}
 }

@@ -45,8 +45,15 @@ const char *openapi_text(const struct openapi *openapi);
 int openapi_check(const struct openapi *openapi, const struct route *route,
     const struct params *params, struct error *err);
 
-/* Parameter "limit" of a request that was checked; its default if it is absent or 0. */
+/* A number among the parameters of a request that was checked, or its default. */
+uint64_t openapi_number(const struct openapi *openapi, const struct request *request,
+    const char *name);
+/* Parameter "limit", of which 0 is the default, too. */
 uint64_t openapi_limit(const struct openapi *openapi, const struct request *request);
+
+/* The query of a request that was checked as arguments of a run: texts, true and false. */
+void openapi_arguments(const struct openapi *openapi, const struct request *request,
+    json_t *arguments);
 
 /* Does the route answer a document, which has an ETag? */
 bool openapi_is_document(const struct openapi *openapi, const struct route *route);

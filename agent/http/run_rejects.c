@@ -195,8 +195,6 @@ choose_form(const struct request *request, bool is_csv, enum form *ret, struct e
 		*ret = (enum form)chosen;
 		return 0;
 	}
-	if (strcmp(format, "raw") != 0)
-		return error_set(err, ERROR_BAD_REQUEST, "'format' is raw, not '%.100s'", format);
 	*ret = raw;
 	return accept_choose(accept, &media_types[raw], 1, &chosen, err);
 }
@@ -204,12 +202,10 @@ choose_form(const struct request *request, bool is_csv, enum form *ret, struct e
 int
 http_run_rejects(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "format", NULL };
 	struct rejects_stream *out = MEM_NEW(struct rejects_stream);
 	bool is_csv = false;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    open_rejects(request, out, &is_csv, err) != 0 ||
+	if (open_rejects(request, out, &is_csv, err) != 0 ||
 	    choose_form(request, is_csv, &out->form, err) != 0) {
 		rejects_stream_free(out);
 		return -1;

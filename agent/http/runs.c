@@ -10,15 +10,15 @@
 #include "agent/http/events.h"
 #include "agent/http/later.h"
 #include "agent/http/negotiate.h"
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/runs_http.h"
+#include "agent/http/server_internal.h"
 #include "agent/http/upload.h"
 #include "agent/jobs/arguments.h"
 
 #define KEY_MAX 255
-
-static const char *const no_parameters[] = { NULL };
 
 int
 runs_http_start(struct request *request, enum run_kind kind, const json_t *arguments,
@@ -138,8 +138,7 @@ http_runs_start(struct request *request, struct response *response, struct error
 	bool existing;
 	int rc = -1;
 
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    request_json(request, &json, err) != 0)
+	if (request_json(request, &json, err) != 0)
 		return -1;
 	if (take_job(json, err) != 0)
 		goto out;
@@ -180,14 +179,11 @@ out:
 int
 http_runs_list(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "kind", "state", "limit", "cursor", NULL };
 	const struct params *params = &request->params;
-	uint64_t limit;
+	uint64_t limit = openapi_limit(server_openapi(request->http), request);
 	json_t *json;
 
-	if (params_check(params, known, err) != 0 ||
-	    params_number(params, "limit", 1000, 100, &limit, err) != 0 ||
-	    runs_list(request->services->runs, params_get(params, "kind"),
+	if (runs_list(request->services->runs, params_get(params, "kind"),
 	    params_get(params, "state"), params_get(params, "cursor"), (unsigned)limit, &json,
 	    err) != 0)
 		return -1;
@@ -200,8 +196,7 @@ http_run_get(struct request *request, struct response *response, struct error *e
 {
 	json_t *json;
 
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    runs_get(request->services->runs, request->id, &json, err) != 0)
+	if (runs_get(request->services->runs, request->id, &json, err) != 0)
 		return -1;
 	response_json(response, 200, json);
 	return 0;
@@ -223,8 +218,7 @@ int
 http_run_cancel(struct request *request, struct response *response, struct error *err)
 {
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    runs_cancel(request->services->runs, request->id, err) != 0)
+	if (runs_cancel(request->services->runs, request->id, err) != 0)
 		return -1;
 	/* It ends at the next file: 202, see its events. */
 	return asked(request, response, 202, err);
@@ -234,8 +228,7 @@ static int
 set_paused(struct request *request, struct response *response, bool paused, struct error *err)
 {
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    runs_pause(request->services->runs, request->id, paused, err) != 0)
+	if (runs_pause(request->services->runs, request->id, paused, err) != 0)
 		return -1;
 	return asked(request, response, 200, err);
 }
@@ -256,8 +249,6 @@ int
 http_run_events(struct request *request, struct response *response, struct error *err)
 {
 	(void)response;
-	if (params_check(&request->params, no_parameters, err) != 0)
-		return -1;
 	return event_stream_open(request, request->id, err);
 }
 
@@ -265,7 +256,5 @@ int
 http_events(struct request *request, struct response *response, struct error *err)
 {
 	(void)response;
-	if (params_check(&request->params, no_parameters, err) != 0)
-		return -1;
 	return event_stream_open(request, NULL, err);
 }

@@ -114,7 +114,6 @@ answer_archive(struct request *request, struct response *response, struct snapsh
 int
 http_snapshot_archive(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "path", "format", NULL };
 	const char *format = params_get(&request->params, "format");
 	const char *if_range = request->fields[REQUEST_IF_RANGE];
 	enum archive_format_kind kind = ARCHIVE_TAR;
@@ -125,8 +124,7 @@ http_snapshot_archive(struct request *request, struct response *response, struct
 	struct entry entry;
 	uint64_t skip = 0;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    (format != NULL && archive_kind_parse(format, &kind, err) != 0) ||
+	if ((format != NULL && archive_kind_parse(format, &kind, err) != 0) ||
 	    snapshot_path_find(request, &snapshot, &entry, &path, err) != 0)
 		return -1;
 	archive_etag(snapshot, path, kind, etag);

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/rows.h"
+#include "agent/http/server_internal.h"
 #include "agent/http/snapshot_path.h"
 #include "agent/http/stream.h"
 #include "agent/repository/look_json.h"
@@ -157,7 +159,6 @@ find_both(struct request *request, struct diff_stream *diff, struct error *err)
 int
 http_snapshot_diff(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "path", "limit", "after", NULL };
 	const char *path = params_get(&request->params, "path");
 	const char *behind = params_get(&request->params, "after"), *type;
 	struct diff_stream *diff = MEM_NEW(struct diff_stream);
@@ -167,9 +168,8 @@ http_snapshot_diff(struct request *request, struct response *response, struct er
 	entry_init(&diff->new);
 	if (path == NULL)
 		path = "/";
-	if (params_check(&request->params, known, err) != 0 ||
-	    params_number(&request->params, "limit", INT64_MAX, 0, &diff->limit, err) != 0 ||
-	    rows_choose(request, &diff->ndjson, &type, err) != 0 ||
+	diff->limit = openapi_limit(server_openapi(request->http), request);
+	if (rows_choose(request, &diff->ndjson, &type, err) != 0 ||
 	    take_path("path", path, &diff->path, err) != 0 ||
 	    (behind != NULL && take_path("after", behind, &diff->behind, err) != 0) ||
 	    find_both(request, diff, err) != 0 || lookup_both(diff, path, err) != 0) {

@@ -132,14 +132,12 @@ answer_content(struct request *request, struct response *response, struct entry 
 int
 http_snapshot_file(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "path", NULL };
 	struct snapshot *snapshot = NULL;
 	char *path = NULL;
 	struct entry entry;
 	int rc = -1;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    snapshot_path_find(request, &snapshot, &entry, &path, err) != 0)
+	if (snapshot_path_find(request, &snapshot, &entry, &path, err) != 0)
 		return -1;
 	if (check_kind(&entry, path, err) == 0)
 		rc = answer_content(request, response, &entry, err);

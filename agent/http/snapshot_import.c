@@ -14,10 +14,6 @@
 static int
 check_request(const struct request *request, struct error *err)
 {
-	static const char *const known[] = { "name", "format", NULL };
-
-	if (params_check(&request->params, known, err) != 0)
-		return -1;
 	/* It stands for a request that is sent again, and nothing here compares the two bodies. */
 	if (request->fields[REQUEST_IDEMPOTENCY_KEY] != NULL) {
 		error_set(err, ERROR_BAD_REQUEST, "an upload takes no Idempotency-Key");

@@ -50,12 +50,10 @@ size_produce(struct stream *stream, void *arg, struct error *err)
 int
 http_snapshot_size(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { NULL };
 	struct snapshot *snapshot;
 	struct size_stream *size;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
+	if (snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
 		return -1;
 	size = MEM_NEW(struct size_stream);
 	size->repo = request->services->repo;

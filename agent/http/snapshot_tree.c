@@ -5,15 +5,14 @@
 #include <string.h>
 
 #include "agent/files/entry_json.h"
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
+#include "agent/http/server_internal.h"
 #include "agent/http/snapshot_path.h"
 #include "agent/repository/tree.h"
 #include "shared/mem.h"
 #include "shared/text.h"
-
-#define LIMIT_DEFAULT 1000
-#define LIMIT_MAX 10000
 
 /* The first entry of a page: the one behind `after`, a name in printable form. */
 static int
@@ -71,7 +70,6 @@ folder_json(struct repository *repo, const struct entry *folder, const char *aft
 int
 http_snapshot_tree(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "path", "limit", "after", NULL };
 	const struct params *params = &request->params;
 	struct snapshot *snapshot = NULL;
 	json_t *json = NULL;
@@ -80,12 +78,9 @@ http_snapshot_tree(struct request *request, struct response *response, struct er
 	uint64_t limit;
 	int rc = -1;
 
-	if (params_check(params, known, err) != 0 ||
-	    params_number(params, "limit", LIMIT_MAX, LIMIT_DEFAULT, &limit, err) != 0 ||
-	    snapshot_path_find(request, &snapshot, &entry, &path, err) != 0)
+	if (snapshot_path_find(request, &snapshot, &entry, &path, err) != 0)
 		return -1;
-	if (limit == 0)
-		limit = LIMIT_DEFAULT;
+	limit = openapi_limit(server_openapi(request->http), request);
 	json = json_pack("{s:s, s:s, s:o}", "snapshot", snapshot->id, "path", path, "entry",
 	    entry_to_json(&entry));
 	if (entry.kind != ENTRY_DIRECTORY) {

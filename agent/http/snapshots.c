@@ -4,14 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/server_internal.h"
 #include "agent/repository/snapshot.h"
 #include "shared/text.h"
-
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX 1000
 
 struct snapshot_filter {
 	const char *source, *tag, *host, *kind; /* NULL: any */
@@ -117,8 +115,6 @@ page_json(struct snapshot *const *list, size_t begin, uint64_t limit,
 int
 http_snapshots_list(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "source", "tag", "host", "kind", "since", "until",
-		"limit", "cursor", NULL };
 	const struct params *params = &request->params;
 	struct snapshot_filter filter = {
 		.source = params_get(params, "source"),
@@ -128,21 +124,17 @@ http_snapshots_list(struct request *request, struct response *response, struct e
 	};
 	struct snapshot **list = NULL;
 	size_t count = 0, begin, i;
-	uint64_t limit;
 	int rc = -1;
 
-	if (params_check(params, known, err) != 0 ||
-	    filter_time(params, "since", false, &filter.since_set, &filter.since, err) != 0 ||
-	    filter_time(params, "until", true, &filter.until_set, &filter.until, err) != 0 ||
-	    params_number(params, "limit", LIMIT_MAX, LIMIT_DEFAULT, &limit, err) != 0)
+	if (filter_time(params, "since", false, &filter.since_set, &filter.since, err) != 0 ||
+	    filter_time(params, "until", true, &filter.until_set, &filter.until, err) != 0)
 		return -1;
-	if (limit == 0)
-		limit = LIMIT_DEFAULT;
 	if (snapshot_list(request->services->repo, &list, &count, complain, request->http,
 	    err) != 0)
 		return -1;
 	if (page_begin(list, count, params_get(params, "cursor"), &begin, err) == 0) {
-		response_json(response, 200, page_json(list, begin, limit, &filter));
+		response_json(response, 200, page_json(list, begin,
+		    openapi_limit(server_openapi(request->http), request), &filter));
 		rc = 0;
 	}
 	for (i = 0; i < count; i++)
@@ -154,11 +146,9 @@ http_snapshots_list(struct request *request, struct response *response, struct e
 int
 http_snapshot_get(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { NULL };
 	struct snapshot *snapshot;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
+	if (snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
 		return -1;
 	response_json(response, 200, snapshot_to_json(snapshot));
 	snapshot_free(snapshot);
@@ -168,7 +158,6 @@ http_snapshot_get(struct request *request, struct response *response, struct err
 int
 http_snapshot_delete(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { NULL };
 	struct snapshot *snapshot;
 	int rc;
 
@@ -178,8 +167,7 @@ http_snapshot_delete(struct request *request, struct response *response, struct 
 		error_set(err, ERROR_BAD_REQUEST, "'latest' cannot be deleted by that name");
 		return error_hint(err, "give its id");
 	}
-	if (params_check(&request->params, known, err) != 0 ||
-	    snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
+	if (snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
 		return -1;
 	request_set_parameter(request, snapshot->id);
 	rc = snapshot_remove(request->services->repo, snapshot->id, err);

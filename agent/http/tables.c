@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/server_internal.h"
@@ -14,9 +15,6 @@
 #include "agent/tables/scan.h"
 #include "shared/mem.h"
 #include "shared/progress.h"
-
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX 1000
 
 struct tables_work {
 	struct http *http;
@@ -266,18 +264,8 @@ work_new(const struct request *request)
 
 	work->http = request->http;
 	work->repo = request->services->repo;
+	work->limit = openapi_limit(server_openapi(request->http), request);
 	return work;
-}
-
-static int
-take_limit(const struct request *request, struct tables_work *work, struct error *err)
-{
-	if (params_number(&request->params, "limit", LIMIT_MAX, LIMIT_DEFAULT, &work->limit,
-	    err) != 0)
-		return -1;
-	if (work->limit == 0)
-		work->limit = LIMIT_DEFAULT;
-	return 0;
 }
 
 /* The databases from the one that "DATABASE:TABLE" names on. */
@@ -310,14 +298,11 @@ take_cursor(const struct request *request, struct tables_work *work, struct erro
 int
 http_tables_list(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "database", "limit", "cursor", NULL };
 	const struct config *config = request->services->config;
 	const char *name = params_get(&request->params, "database");
 	const struct config_database *database = NULL;
 	struct tables_work *work;
 
-	if (params_check(&request->params, known, err) != 0)
-		return -1;
 	work = work_new(request);
 	work->databases = config_databases(config, &work->database_count);
 	/* Without any, the error is that of a name. */
@@ -328,7 +313,7 @@ http_tables_list(struct request *request, struct response *response, struct erro
 		work->databases[0] = database;
 		work->database_count = 1;
 	}
-	if (take_limit(request, work, err) != 0 || take_cursor(request, work, err) != 0)
+	if (take_cursor(request, work, err) != 0)
 		goto fail;
 	response_stream(response, 200, "application/json", RESPONSE_LENGTH_UNKNOWN, list_produce,
 	    work, work_free);
@@ -341,13 +326,11 @@ fail:
 int
 http_table_get(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "database", "limit", "cursor", NULL };
 	const char *cursor = params_get(&request->params, "cursor");
 	const struct config_database *database = NULL;
 	struct tables_work *work;
 
-	if (params_check(&request->params, known, err) != 0 ||
-	    config_database(request->services->config, params_get(&request->params, "database"),
+	if (config_database(request->services->config, params_get(&request->params, "database"),
 	    &database, err) != 0 ||
 	    mariadb_check_name("table", request->id, strlen(request->id), err) != 0)
 		return -1;
@@ -357,10 +340,6 @@ http_table_get(struct request *request, struct response *response, struct error 
 	work->database_count = 1;
 	work->table = mem_strdup(request->id);
 	work->snapshot = cursor == NULL ? NULL : mem_strdup(cursor);
-	if (take_limit(request, work, err) != 0) {
-		work_free(work);
-		return -1;
-	}
 	response_stream(response, 200, "application/json", RESPONSE_LENGTH_UNKNOWN, table_produce,
 	    work, work_free);
 	return 0;

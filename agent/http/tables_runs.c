@@ -9,9 +9,11 @@
 
 #include "agent/http/later.h"
 #include "agent/http/negotiate.h"
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
 #include "agent/http/runs_http.h"
+#include "agent/http/server_internal.h"
 
 /* The run's figures, with where to find more. */
 static void
@@ -70,28 +72,15 @@ start_and_wait(struct request *request, struct response *response, enum run_kind
 /* The parameters are arguments of the run, which checks them. */
 static int
 run_with_parameters(struct request *request, struct response *response, enum run_kind kind,
-    const char *const *known, struct error *err)
+    struct error *err)
 {
 	json_t *arguments;
 	int rc;
 
-	if (params_check(&request->params, known, err) != 0)
-		return -1;
 	arguments = json_pack("{s:s}", "table", request->id);
 	if (arguments == NULL)
 		return error_set(err, ERROR_BAD_REQUEST, "the table's name is not valid UTF-8");
-	for (size_t i = 0; known[i] != NULL; i++) {
-		const char *value = params_get(&request->params, known[i]);
-
-		if (value == NULL)
-			continue;
-		if (strcmp(known[i], "dry_run") == 0 && strcmp(value, "true") == 0)
-			json_object_set_new(arguments, known[i], json_true());
-		else if (strcmp(known[i], "dry_run") == 0 && strcmp(value, "false") == 0)
-			json_object_set_new(arguments, known[i], json_false());
-		else
-			json_object_set_new(arguments, known[i], json_string(value));
-	}
+	openapi_arguments(server_openapi(request->http), request, arguments);
 	rc = start_and_wait(request, response, kind, arguments, err);
 	json_decref(arguments);
 	return rc;
@@ -100,16 +89,11 @@ run_with_parameters(struct request *request, struct response *response, enum run
 int
 http_backup_table(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "database", NULL };
-
-	return run_with_parameters(request, response, RUN_TABLES, known, err);
+	return run_with_parameters(request, response, RUN_TABLES, err);
 }
 
 int
 http_restore_table(struct request *request, struct response *response, struct error *err)
 {
-	static const char *const known[] = { "database", "snapshot", "source", "as", "mode",
-		"where", "dry_run", NULL };
-
-	return run_with_parameters(request, response, RUN_RESTORE_TABLE, known, err);
+	return run_with_parameters(request, response, RUN_RESTORE_TABLE, err);
 }

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/http/openapi.h"
 #include "agent/http/request.h"
 #include "agent/http/router.h"
+#include "agent/http/server_internal.h"
 #include "agent/http/stream.h"
 #include "agent/repository/snapshot.h"
 #include "shared/mem.h"
 #include "shared/text.h"
-
-static const char *const no_parameters[] = { NULL };
 
 static int
 set_pinned(struct request *request, struct response *response, bool pinned, struct error *err)
@@ -20,8 +20,7 @@ set_pinned(struct request *request, struct response *response, bool pinned, stru
 	int rc;
 
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
+	if (snapshot_find(request->services->repo, request->id, &snapshot, err) != 0)
 		return -1;
 	request_set_parameter(request, snapshot->id);
 	rc = snapshot_pin(request->services->repo, snapshot->id, pinned, err);
@@ -44,29 +43,83 @@ http_snapshot_unpin(struct request *request, struct response *response, struct e
 	return set_pinned(request, response, false, err);
 }
 
-int
-http_trash(struct request *request, struct response *response, struct error *err)
+/* What is in the trash, in the order of its pages. */
+struct forgotten {
+	struct snapshot *snapshot;
+	struct timespec time;
+};
+
+/* By id: it has to be the same for each page, whatever was forgotten or recalled in between. */
+static int
+compare_ids(const void *a, const void *b)
+{
+	const struct forgotten *x = a, *y = b;
+
+	return strcmp(x->snapshot->id, y->snapshot->id);
+}
+
+/* Caller frees each snapshot and the array. */
+static int
+read_trash(struct repository *repo, struct forgotten **ret, size_t *ret_count,
+    struct error *err)
 {
 	struct snapshot **list;
 	struct timespec *times;
-	json_t *all;
-	size_t count;
 
-	if (params_check(&request->params, no_parameters, err) != 0 ||
-	    snapshot_list_trash(request->services->repo, &list, &times, &count, err) != 0)
+	if (snapshot_list_trash(repo, &list, &times, ret_count, err) != 0)
 		return -1;
-	all = json_array();
-	for (size_t i = 0; i < count; i++) {
-		char forgotten[TIME_TEXT_SIZE];
-
-		time_format(times[i], 0, forgotten);
-		json_array_append_new(all, json_pack("{s:s, s:o}", "forgotten", forgotten,
-		    "snapshot", snapshot_to_json(list[i])));
-		snapshot_free(list[i]);
-	}
+	*ret = mem_calloc(*ret_count, sizeof(**ret));
+	for (size_t i = 0; i < *ret_count; i++)
+		(*ret)[i] = (struct forgotten){ list[i], times[i] };
 	free(list);
 	free(times);
-	response_json(response, 200, json_pack("{s:o}", "trash", all));
+	qsort(*ret, *ret_count, sizeof(**ret), compare_ids);
+	return 0;
+}
+
+/* The first one behind the cursor, the id of the last one seen. */
+static size_t
+page_begin(const struct forgotten *trash, size_t count, const char *cursor)
+{
+	size_t begin = 0;
+
+	while (cursor != NULL && begin < count &&
+	    strcmp(trash[begin].snapshot->id, cursor) <= 0)
+		begin++;
+	return begin;
+}
+
+static json_t *
+page_json(const struct forgotten *trash, size_t begin, size_t count, uint64_t limit)
+{
+	json_t *all = json_array(), *next = NULL;
+
+	for (size_t i = begin; i < count && next == NULL; i++) {
+		char time[TIME_TEXT_SIZE];
+
+		time_format(trash[i].time, 0, time);
+		json_array_append_new(all, json_pack("{s:s, s:o}", "forgotten", time, "snapshot",
+		    snapshot_to_json(trash[i].snapshot)));
+		if (i + 1 < count && json_array_size(all) == limit)
+			next = json_string(trash[i].snapshot->id);
+	}
+	return json_pack("{s:o, s:o}", "trash", all, "next", next != NULL ? next : json_null());
+}
+
+int
+http_trash(struct request *request, struct response *response, struct error *err)
+{
+	struct forgotten *trash;
+	size_t count, begin;
+
+	if (read_trash(request->services->repo, &trash, &count, err) != 0)
+		return -1;
+	begin = page_begin(trash, count, params_get(&request->params, "cursor"));
+	response_json(response, 200, page_json(trash, begin, count,
+	    openapi_limit(server_openapi(request->http), request)));
+	for (size_t i = 0; i < count; i++)
+		snapshot_free(trash[i].snapshot);
+	free(trash);
 	return 0;
 }
 
@@ -114,9 +167,8 @@ http_trash_recall(struct request *request, struct response *response, struct err
 {
 	struct recall *recall;
 
+	(void)err;
 	request_set_parameter(request, request->id);
-	if (params_check(&request->params, no_parameters, err) != 0)
-		return -1;
 	recall = MEM_NEW(struct recall);
 	recall->repo = request->services->repo;
 	recall->name = mem_strdup(request->id);

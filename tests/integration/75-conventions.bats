@@ -8,6 +8,14 @@ load lib/agent
 
 setup_file() {
 	share_agent
+	agent_config <<-END
+		[job a]
+		path = $AGENT_FOLDER/tree
+		[job b]
+		path = $AGENT_FOLDER/tree
+		[job c]
+		path = $AGENT_FOLDER/tree
+	END
 	start_agent
 	make_small_tree "$AGENT_FOLDER/tree"
 	api POST /backup -d "path_to_folder=$AGENT_FOLDER/tree"
@@ -134,6 +142,45 @@ fill_log() {
 	assert_status 200
 	[ -z "$(header Content-Encoding)" ]
 	grep -q '^event: ended' "$API_BODY"
+}
+
+# walk PATH LIST KEY: the keys of all entries, asked for one by one, a line each
+walk() {
+	local cursor=''
+	while :; do
+		api GET "$1?limit=1$cursor"
+		assert_status 200
+		assert_json '.[$list] | length <= 1' --arg list "$2"
+		json ".$2[] | $3"
+		[[ $(json .next) != null ]] || break
+		cursor="&cursor=$(json .next)"
+	done
+}
+
+@test "lists come in pages that hold each entry once" {
+	api GET /v1/jobs
+	assert_json '[.jobs[].name] == ["a", "b", "c"] and .next == null'
+	[ "$(walk /v1/jobs jobs .name)" = $'a\nb\nc' ]
+	for i in 1 2 3; do
+		api POST "/v1/snapshots?name=old-$i" --data-binary "$i" -H Content-Type:
+		api DELETE "/v1/snapshots/$(json .id)"
+		assert_status 204
+	done
+	api GET /v1/trash
+	assert_json '.trash | length == 3'
+	ids=$(json '.trash[].snapshot.id')
+	[ "$(walk /v1/trash trash .snapshot.id)" = "$ids" ]
+	[ "$(walk /v1/snapshots snapshots .id)" = "$(api GET /v1/snapshots && json '.snapshots[].id')" ]
+	[ "$(walk /v1/runs runs .id)" = "$(api GET /v1/runs && json '.runs[].id')" ]
+	for path in jobs snapshots runs; do
+		api GET "/v1/$path?cursor=nothing"
+		assert_problem 400 bad-request cursor
+	done
+}
+
+@test "a step back that is asked for again would be another one, and takes no key" {
+	api POST '/run-migration?to=down' -H 'Idempotency-Key: back'
+	assert_problem 400 bad-request '?to=3'
 }
 
 @test "the same key starts one run, whether the client waits or not" {
