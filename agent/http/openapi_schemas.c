@@ -1,6 +1,6 @@
 /*
- * The schemas that come from tables: what starts a run, by the tables that check it, and problems, by
- * the table of error codes.
+ * The schemas that come from tables: what starts a run, by the tables that check it, and problems,
+ * by the table of error codes.
  */
 #include <stdio.h>
 #include <stdlib.h>
