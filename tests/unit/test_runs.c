@@ -18,6 +18,7 @@
 
 #include "agent/files/archive_in.h"
 #include "agent/files/backup.h"
+#include "agent/files/prove.h"
 #include "agent/files/restore.h"
 #include "agent/jobs/runs.h"
 #include "agent/jobs/runs_kinds.h"
@@ -26,6 +27,7 @@
 #include "agent/repository/repair.h"
 #include "agent/repository/repair_packs.h"
 #include "agent/tables/backup.h"
+#include "agent/tables/prove.h"
 #include "agent/tables/restore.h"
 #include "shared/mem.h"
 #include "tests/lib/test_folder.h"
@@ -167,6 +169,57 @@ tables_backup(struct repository *repo, const struct tables_backup_options *optio
 	(void)ret;
 	(void)ret_tables;
 	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
+}
+
+/* Nothing here is restored for a test. */
+int
+files_prove(struct repository *repo, const struct snapshot *snapshot,
+    const struct files_prove_options *options, struct progress *progress, json_t **ret,
+    struct error *err)
+{
+	(void)repo;
+	(void)snapshot;
+	(void)options;
+	(void)progress;
+	(void)ret;
+	return error_set(err, ERROR_UNAVAILABLE, "there is no repository");
+}
+
+int
+files_throw_away(const char *folder, struct error *err)
+{
+	(void)folder;
+	(void)err;
+	return 0;
+}
+
+int
+tables_prove(struct repository *repo, const struct snapshot *snapshot,
+    const struct tables_prove_options *options, struct progress *progress, json_t **ret,
+    struct error *err)
+{
+	(void)repo;
+	(void)snapshot;
+	(void)options;
+	(void)progress;
+	(void)ret;
+	return error_set(err, ERROR_UNAVAILABLE, "there is no server");
+}
+
+int
+tables_prove_drop(const struct mariadb_settings *server, const char *database, struct error *err)
+{
+	(void)server;
+	(void)database;
+	(void)err;
+	return 0;
+}
+
+bool
+tables_snapshot_has(const struct snapshot *snapshot)
+{
+	(void)snapshot;
+	return false;
 }
 
 /* No job here has tables. */
