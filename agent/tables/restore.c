@@ -8,28 +8,10 @@
 #include "agent/tables/load.h"
 #include "agent/tables/restore_internal.h"
 #include "agent/tables/scan.h"
-#include "shared/mem.h"
 #include "shared/text.h"
 
-/* What one restore works with. */
-struct restore {
-	const struct tables_restore_options *options;
-	struct progress *progress;
-	struct mariadb *db;
-	struct table_source source;
-	struct swap swap;
-	const char *target;          /* the table's name at the end */
-	struct table *present;       /* what is there now, or NULL */
-	struct table_trigger *triggers;
-	size_t trigger_count;
-	bool is_ours;                /* the file has our metadata */
-	struct row_sum sum;          /* of the file's rows, as they were read */
-	bool verified;               /* the sums were compared */
-	uint64_t left_out;           /* rows that do not fulfil the condition */
-};
-
-static const char *
-meta(const struct restore *restore, const char *name)
+const char *
+restore_meta(const struct restore *restore, const char *name)
 {
 	return ocf_meta(restore->source.file, name, NULL);
 }
@@ -37,7 +19,7 @@ meta(const struct restore *restore, const char *name)
 static bool
 is_kind(const struct restore *restore, const char *kind)
 {
-	const char *is = meta(restore, CONTAINER_PREFIX "kind");
+	const char *is = restore_meta(restore, CONTAINER_PREFIX "kind");
 
 	return is != NULL && strcmp(is, kind) == 0;
 }
@@ -50,7 +32,7 @@ read_table(struct restore *restore, const char *name, struct table **ret, struct
 
 	if (table_read(restore->db, restore->swap.database, name, &table, err) != 0)
 		return -1;
-	if (meta(restore, CONTAINER_PREFIX "history") != NULL &&
+	if (restore_meta(restore, CONTAINER_PREFIX "history") != NULL &&
 	    table_read_history(restore->db, table, err) != 0) {
 		table_free(table);
 		return -1;
@@ -69,7 +51,7 @@ read_table(struct restore *restore, const char *name, struct table **ret, struct
 static int
 choose_definition(struct restore *restore, struct error *err)
 {
-	const char *create = meta(restore, CONTAINER_PREFIX "create"), *text;
+	const char *create = restore_meta(restore, CONTAINER_PREFIX "create"), *text;
 	const struct table *present = restore->present;
 	json_t *json;
 	int rc;
@@ -87,7 +69,7 @@ choose_definition(struct restore *restore, struct error *err)
 	}
 	if (ddl_parse(create, &restore->swap.ddl, err) != 0)
 		return -1;
-	text = meta(restore, CONTAINER_PREFIX "triggers");
+	text = restore_meta(restore, CONTAINER_PREFIX "triggers");
 	if (text == NULL || restore->options->from_exchange)
 		return 0;
 	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
@@ -105,9 +87,8 @@ choose_definition(struct restore *restore, struct error *err)
 
 /* ---- count and sum */
 
-/* The rows' bytes can be the same only if the columns are. */
-static bool
-has_same_columns(const struct restore *restore, const struct table *table)
+bool
+restore_has_same_columns(const struct restore *restore, const struct table *table)
 {
 	json_t *mine = table_schema(table);
 	json_t *theirs = json_loads(ocf_schema_text(restore->source.file), 0, NULL);
@@ -119,12 +100,11 @@ has_same_columns(const struct restore *restore, const struct table *table)
 	return same;
 }
 
-/* The file against itself: what its head says, and what was read of it. */
-static int
-check_file(const struct restore *restore, struct error *err)
+int
+restore_check_file(const struct restore *restore, struct error *err)
 {
-	const char *rows = meta(restore, CONTAINER_PREFIX "rows");
-	const char *checksum = meta(restore, CONTAINER_PREFIX "checksum");
+	const char *rows = restore_meta(restore, CONTAINER_PREFIX "rows");
+	const char *checksum = restore_meta(restore, CONTAINER_PREFIX "checksum");
 	char text[ROW_SUM_TEXT_SIZE];
 
 	if (rows == NULL || checksum == NULL)
@@ -153,7 +133,7 @@ check_table(struct restore *restore, const char *name, struct error *err)
 	progress_phase(restore->progress, "verify");
 	if (read_table(restore, name, &table, err) != 0)
 		return -1;
-	same = has_same_columns(restore, table);
+	same = restore_has_same_columns(restore, table);
 	rc = scan_sum(restore->db, table, restore->progress, &sum, err);
 	table_free(table);
 	if (rc != 0)
@@ -301,7 +281,7 @@ leave_history_out(struct restore *restore, struct error *err)
 {
 	uint64_t present = 0;
 
-	if (meta(restore, CONTAINER_PREFIX "history") == NULL ||
+	if (restore_meta(restore, CONTAINER_PREFIX "history") == NULL ||
 	    (!restore->options->append && restore->options->where == NULL))
 		return 0;
 	if (history_forget(restore->db, restore->swap.database, restore->swap.shadow, &present,
@@ -321,7 +301,7 @@ fill_shadow(struct restore *restore, struct error *err)
 	if ((is_kind(restore, "sequence") ? fill_sequence(restore, err) :
 	    fill_table(restore, err)) != 0)
 		return -1;
-	if (check_file(restore, err) != 0 ||
+	if (restore_check_file(restore, err) != 0 ||
 	    check_table(restore, restore->swap.shadow, err) != 0)
 		return -1;
 	return leave_out(restore, err) != 0 ? -1 : leave_history_out(restore, err);
@@ -375,7 +355,7 @@ add_rows(struct restore *restore, struct error *err)
 	struct buffer sql = BUFFER_INIT, columns = BUFFER_INIT;
 	const struct ocf_schema *schema = ocf_schema(restore->source.file);
 	/* The last two of a history are the times of a row. */
-	size_t field_count = meta(restore, CONTAINER_PREFIX "history") == NULL ||
+	size_t field_count = restore_meta(restore, CONTAINER_PREFIX "history") == NULL ||
 	    schema->field_count < 2 ? schema->field_count : schema->field_count - 2;
 	uint64_t wanted = restore->sum.rows - restore->left_out, added = 0;
 	int rc;
@@ -438,7 +418,7 @@ static int
 restore_view(struct restore *restore, struct error *err)
 {
 	static const char create[] = "CREATE ";
-	const char *statement = meta(restore, CONTAINER_PREFIX "create");
+	const char *statement = restore_meta(restore, CONTAINER_PREFIX "create");
 	struct buffer sql = BUFFER_INIT;
 	int rc;
 
@@ -460,112 +440,6 @@ restore_view(struct restore *restore, struct error *err)
 	return rc;
 }
 
-/* ---- preview */
-
-static json_t *
-sum_json(const struct row_sum *sum)
-{
-	char text[ROW_SUM_TEXT_SIZE];
-
-	row_sum_text(sum, text);
-	return json_pack("{s:I, s:s}", "rows", (json_int_t)sum->rows, "checksum", text);
-}
-
-static int
-read_sum(struct restore *restore, struct error *err)
-{
-	const struct ocf_value *values;
-	const uint8_t *row;
-	size_t len;
-	int rc;
-
-	while ((rc = ocf_next(restore->source.file, &values, &row, &len, err)) == 1) {
-		row_sum_add(&restore->sum, row, len);
-		if (restore->sum.rows % 4096 == 0 && progress_check(restore->progress, err) != 0)
-			return -1;
-	}
-	return rc == 0 ? check_file(restore, err) : -1;
-}
-
-/* A condition on what comes is none on what goes. */
-static void
-tell_consequence(struct restore *restore, const struct row_sum *present)
-{
-	if (restore->present == NULL)
-		progress_note(restore->progress, restore->target, strlen(restore->target),
-		    "the table would be made, with those rows of the file alone that fulfil the "
-		    "condition; how many these are is known when they are in it");
-	else if (restore->options->append)
-		progress_note(restore->progress, restore->target, strlen(restore->target),
-		    "only rows of the file that fulfil the condition would be added");
-	else
-		progress_note(restore->progress, restore->target, strlen(restore->target),
-		    "all %llu rows of the table would be replaced by those rows of the file alone "
-		    "that fulfil the condition; with mode=append they would be added",
-		    (unsigned long long)present->rows);
-}
-
-/* Of a table that is not there yet: what can be said against the condition by the file alone. */
-static int
-check_condition_of_file(const struct restore *restore, struct error *err)
-{
-	const struct ocf_schema *schema = ocf_schema(restore->source.file);
-	const char *create = meta(restore, CONTAINER_PREFIX "create");
-	const char **columns;
-	int rc;
-
-	/* Generated columns are in no file, and may be asked for all the same. */
-	if (create != NULL && strstr(create, "GENERATED ALWAYS") != NULL)
-		return 0;
-	columns = mem_calloc(schema->field_count, sizeof(*columns));
-	for (size_t i = 0; i < schema->field_count; i++)
-		columns[i] = schema->fields[i].column != NULL ? schema->fields[i].column :
-		    schema->fields[i].name;
-	rc = condition_prepare_columns(restore->db, restore->target, columns,
-	    schema->field_count, restore->options->where, err);
-	free(columns);
-	return rc;
-}
-
-static int
-preview(struct restore *restore, json_t *json, struct error *err)
-{
-	struct row_sum sum = { 0, 0, 0 };
-	const char *where = restore->options->where;
-	bool same = false, same_columns;
-	json_t *present = json_null();
-	uint64_t fulfil;
-
-	progress_phase(restore->progress, "compare");
-	if (where != NULL && restore->present == NULL && check_condition_of_file(restore, err) != 0)
-		return -1;
-	if (read_sum(restore, err) != 0)
-		return -1;
-	if (restore->present != NULL && restore->present->kind != TABLE_VIEW) {
-		if (scan_sum(restore->db, restore->present, restore->progress, &sum, err) != 0)
-			return -1;
-		same_columns = has_same_columns(restore, restore->present);
-		same = same_columns && sum.rows == restore->sum.rows &&
-		    sum.low == restore->sum.low && sum.high == restore->sum.high;
-		present = sum_json(&sum);
-		json_object_set_new(present, "same_columns", json_boolean(same_columns));
-		if (where != NULL && condition_count(restore->db, restore->swap.database,
-		    restore->target, where, &fulfil, err) != 0) {
-			json_decref(present);
-			return -1;
-		}
-		if (where != NULL)
-			json_object_set_new(present, "rows_where", json_integer(
-			    (json_int_t)fulfil));
-	}
-	if (where != NULL)
-		tell_consequence(restore, &sum);
-	json_object_set_new(json, "present", present);
-	json_object_set_new(json, "same", json_boolean(same));
-	json_object_set_new(json, "dry_run", json_true());
-	return 0;
-}
-
 /* ---- all of it */
 
 static const char *
@@ -582,7 +456,7 @@ open_database(struct restore *restore, struct error *err)
 	server.local_infile = true;
 	if (mariadb_open(&server, &restore->db, err) != 0)
 		return -1;
-	restore->is_ours = meta(restore, CONTAINER_PREFIX "checksum") != NULL;
+	restore->is_ours = restore_meta(restore, CONTAINER_PREFIX "checksum") != NULL;
 	return load_session(restore->db, restore->is_ours, err);
 }
 
@@ -649,7 +523,7 @@ do_restore(struct restore *restore, json_t *json, struct error *err)
 	if (find_present(restore, err) != 0 || tell_references(restore, err) != 0)
 		return -1;
 	if (options->dry_run)
-		return preview(restore, json, err);
+		return restore_preview(restore, json, err);
 	if (is_kind(restore, "view"))
 		return restore_view(restore, err);
 	if (restore->present != NULL && restore->present->kind == TABLE_VIEW)

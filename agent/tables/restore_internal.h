@@ -1,12 +1,13 @@
 /*
- * The parts of a table's restore: restore.c (what is done with one), restore_all.c and order.c
- * (several), source.c (the file),
- * swap.c and swap_place.c (the shadow table and how it takes the table's place).
+ * The parts of a table's restore: restore.c (what is done with one), restore_preview.c (what would
+ * be done), restore_all.c and order.c (several), source.c (the file), swap.c and swap_place.c (the
+ * shadow table and how it takes the table's place).
  */
 #ifndef HOLDFAST_AGENT_TABLES_RESTORE_INTERNAL_H
 #define HOLDFAST_AGENT_TABLES_RESTORE_INTERNAL_H
 
 #include "agent/repository/content.h"
+#include "agent/tables/container.h"
 #include "agent/tables/ddl.h"
 #include "agent/tables/ocf.h"
 #include "agent/tables/restore.h"
@@ -82,6 +83,32 @@ int swap_is_named(struct swap *swap, const char *name, struct error *err);
 int swap_replace(struct swap *swap, struct error *err);
 /* Foreign keys of others, which followed the old table, refer to the target again. */
 int swap_bring_keys(struct swap *swap, struct error *err);
+
+/* What one restore works with. */
+struct restore {
+	const struct tables_restore_options *options;
+	struct progress *progress;
+	struct mariadb *db;
+	struct table_source source;
+	struct swap swap;
+	const char *target;          /* the table's name at the end */
+	struct table *present;       /* what is there now, or NULL */
+	struct table_trigger *triggers;
+	size_t trigger_count;
+	bool is_ours;                /* the file has our metadata */
+	struct row_sum sum;          /* of the file's rows, as they were read */
+	bool verified;               /* the sums were compared */
+	uint64_t left_out;           /* rows that do not fulfil the condition */
+};
+
+/* A value of the file's metadata, or NULL. */
+const char *restore_meta(const struct restore *restore, const char *name);
+/* The rows' bytes can be the same only if the columns are. */
+bool restore_has_same_columns(const struct restore *restore, const struct table *table);
+/* The file against itself: what its head says, and what was read of it. */
+int restore_check_file(const struct restore *restore, struct error *err);
+/* Compare, and put what was found into json, as tables_restore() tells. */
+int restore_preview(struct restore *restore, json_t *json, struct error *err);
 
 /* Several tables, what another one needs first. */
 struct restore_step {
