@@ -102,10 +102,6 @@ end_session() {
 	session=
 }
 
-locks_awaited() {
-	[ "$(sql "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'")" -ge 1 ]
-}
-
 metadata_awaited() {
 	[ "$(sql "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE state LIKE 'Waiting for%lock'")" -ge 1 ]
 }

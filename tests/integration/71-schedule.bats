@@ -30,6 +30,13 @@ runs_are() {
 	[[ $(json '[.runs[] | .state] | reverse | join(" ")') == "$1" ]]
 }
 
+# Over a limit of 20 KB a second: the third is waited for, in whatever order two threads take them.
+make_home_large() {
+	for i in 1 2 3; do
+		head -c 1000000 /dev/urandom >"$home/large$i"
+	done
+}
+
 run_job() {
 	api POST /v1/runs --json "{\"job\": \"$1\"}"
 	assert_status 202
@@ -88,7 +95,7 @@ conf() {
 }
 
 @test "killed while a start's run goes: it is aborted once, and tried again" {
-	head -c 3000000 /dev/urandom >"$home/large"
+	make_home_large
 	agent_config <<-END
 	[limits]
 	read = 20K
@@ -116,7 +123,7 @@ conf() {
 
 @test "a start while a run of the job waits or goes is recorded as skipped" {
 	mkdir "$BATS_TEST_TMPDIR/slow"
-	head -c 3000000 /dev/urandom >"$home/large"
+	make_home_large
 	# What is over the limit is waited for before the next file.
 	cp "$home"/* "$BATS_TEST_TMPDIR/slow"
 	agent_config <<-END

@@ -26,6 +26,7 @@
 #	freeze_mariadb, thaw_mariadb    it answers nothing; goes on
 #	end_mariadb             for teardown: kill it and remove its data
 #	sql [-D DATABASE] TEXT  run statements as root, print rows with tabs between
+#	locks_awaited           a session waits for a row that another one holds
 #	mariadb_config SECTION...       settings for these sections ([log], [database]): TCP, user
 #	                        and a password file of the user "agent", who may do everything
 #	MARIADB_FOLDER MARIADB_SOCKET MARIADB_PORT      where it is
@@ -171,6 +172,11 @@ sql() {
 	fi
 	mariadb --no-defaults --user=root --socket="$MARIADB_SOCKET" --batch --skip-column-names \
 		--default-character-set=utf8mb4 "${database[@]}" --execute "$1"
+}
+
+# Not by INNODB_TRX: that is renewed only when nobody has asked for a tenth of a second.
+locks_awaited() {
+	[ "$(sql "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'" | cut -f2)" -ge 1 ]
 }
 
 mariadb_config() {
