@@ -210,6 +210,8 @@ prove_execute(const struct run_context *context, const json_t *arguments,
 	int rc = -1;
 
 	progress_phase(progress, "prove");
+	/* What is in memory proves nothing of what is stored. */
+	repository_trim(context->repo);
 	if (find_snapshot(context, arguments, &snapshot, err) != 0)
 		return -1;
 	memcpy(result->snapshot, snapshot->id, sizeof(result->snapshot));
