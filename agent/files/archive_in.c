@@ -134,11 +134,7 @@ store(struct import *import, const struct snapshot *parent, struct snapshot *sna
 		free(roots.parts);
 		return -1;
 	}
-	snapshot->roots = roots.parts;
-	snapshot->root_count = roots.count;
-	snapshot->added_blobs = totals.added_blobs;
-	snapshot->added_bytes = totals.added_bytes;
-	snapshot->stored_bytes = totals.stored_bytes;
+	backup_take_stored(snapshot, &roots, &totals);
 	snapshot->files = counts.files;
 	snapshot->directories = counts.directories;
 	snapshot->others = counts.others;

@@ -226,11 +226,7 @@ store(struct backup *backup, char *const *sources, size_t source_count,
 		free(roots.parts);
 		return -1;
 	}
-	snapshot->roots = roots.parts;
-	snapshot->root_count = roots.count;
-	snapshot->added_blobs = totals.added_blobs;
-	snapshot->added_bytes = totals.added_bytes;
-	snapshot->stored_bytes = totals.stored_bytes;
+	backup_take_stored(snapshot, &roots, &totals);
 	if (options->beside != NULL && !options->dry_run)
 		options->beside->stored(options->beside->arg, snapshot);
 	return 0;

@@ -115,6 +115,9 @@ bool backup_same_sources(const struct snapshot *a, const struct snapshot *b);
 int backup_find_parent(struct repository *repo, const struct snapshot *snapshot,
     bool other_sources, struct snapshot **ret, struct error *err);
 void backup_take_losses(struct snapshot *snapshot, struct progress *progress);
+/* What was stored; the roots' parts are taken over. */
+void backup_take_stored(struct snapshot *snapshot, const struct tree_roots *roots,
+    const struct writer_totals *totals);
 /* Publish it, now, if the claim has been held all the time. */
 int backup_publish(struct repository *repo, struct claim *claim, struct snapshot *snapshot,
     struct error *err);

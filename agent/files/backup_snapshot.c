@@ -94,6 +94,17 @@ backup_take_losses(struct snapshot *snapshot, struct progress *progress)
 	pthread_mutex_unlock(&progress->lock);
 }
 
+void
+backup_take_stored(struct snapshot *snapshot, const struct tree_roots *roots,
+    const struct writer_totals *totals)
+{
+	snapshot->roots = roots->parts;
+	snapshot->root_count = roots->count;
+	snapshot->added_blobs = totals->added_blobs;
+	snapshot->added_bytes = totals->added_bytes;
+	snapshot->stored_bytes = totals->stored_bytes;
+}
+
 int
 backup_publish(struct repository *repo, struct claim *claim, struct snapshot *snapshot,
     struct error *err)

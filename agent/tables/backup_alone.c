@@ -42,11 +42,7 @@ store_all(struct tables_backup *backup, struct snapshot *snapshot, struct error 
 		free(roots.parts);
 		return -1;
 	}
-	snapshot->roots = roots.parts;
-	snapshot->root_count = roots.count;
-	snapshot->added_blobs = totals.added_blobs;
-	snapshot->added_bytes = totals.added_bytes;
-	snapshot->stored_bytes = totals.stored_bytes;
+	backup_take_stored(snapshot, &roots, &totals);
 	return 0;
 }
 
