@@ -7,9 +7,7 @@ load lib/agent
 load lib/mariadb
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	sql "CREATE DATABASE shop; CREATE DATABASE other;
 		CREATE TABLE shop.goods (id INT PRIMARY KEY, name VARCHAR(40)) ENGINE=InnoDB;
 		CREATE TABLE shop.orders (id INT PRIMARY KEY, t CHAR(200)) ENGINE=InnoDB;
@@ -18,34 +16,18 @@ setup_file() {
 		CREATE TABLE other.notes (id INT PRIMARY KEY); INSERT INTO other.notes VALUES (7)"
 	mkdir "$AGENT_FOLDER/web"
 	echo page >"$AGENT_FOLDER/web/index.html"
-	{
-		mariadb_config database
-		printf 'name = shop\n'
-		mariadb_config 'database second'
-		printf 'name = other\n'
-		cat <<-END
-		[job site]
-		path = $AGENT_FOLDER/web
-		tables = goods, orders
-		[job rows]
-		tables = *
-		[job notes]
-		path = $AGENT_FOLDER/web
-		tables = *
-		database = second
-		END
-	} | agent_config
-	start_agent
+	start_table_agent shop "$(mariadb_config 'database second')" 'name = other' \
+		'[job site]' "path = $AGENT_FOLDER/web" 'tables = goods, orders' \
+		'[job rows]' 'tables = *' \
+		'[job notes]' "path = $AGENT_FOLDER/web" 'tables = *' 'database = second'
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
+	use_servers
 	web=$AGENT_FOLDER/web
 }
 

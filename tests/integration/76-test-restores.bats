@@ -8,9 +8,7 @@ load lib/agent
 load lib/mariadb
 
 setup_file() {
-	share_mariadb
-	share_agent
-	start_mariadb
+	share_servers
 	sql "CREATE DATABASE shop;
 		CREATE TABLE shop.kinds (id INT PRIMARY KEY, name VARCHAR(40)) ENGINE=InnoDB;
 		CREATE TABLE shop.goods (id INT PRIMARY KEY, kind INT,
@@ -19,23 +17,16 @@ setup_file() {
 		INSERT INTO shop.kinds VALUES (1, 'fruit'), (2, 'root');
 		INSERT INTO shop.goods SELECT seq, seq % 2 + 1 FROM shop.seq_1_to_1000"
 	make_small_tree "$AGENT_FOLDER/web"
-	{
-		mariadb_config database
-		printf 'name = shop\n'
-		printf '[job site]\npath = %s\ntables = *\n' "$AGENT_FOLDER/web"
-		printf '[job never]\npath = %s\n' "$AGENT_FOLDER/web"
-	} | agent_config
-	start_agent
+	start_table_agent shop '[job site]' "path = $AGENT_FOLDER/web" 'tables = *' \
+		'[job never]' "path = $AGENT_FOLDER/web"
 }
 
 teardown_file() {
-	end_agents
-	end_mariadb
+	end_servers
 }
 
 setup() {
-	use_agent agent
-	use_mariadb
+	use_servers
 	web=$AGENT_FOLDER/web
 	proofs=$AGENT_FOLDER/state/proofs
 }
