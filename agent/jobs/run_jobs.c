@@ -140,7 +140,8 @@ new_run(struct run_due *due)
 
 	randombytes_buf(random, sizeof(random));
 	hex_encode(random, sizeof(random), due->id);
-	return run_new(due->kind, due->id, json_incref(due->arguments), due->command,
+	/* A copy, as its thread counts references to it while the scheduler still has its own. */
+	return run_new(due->kind, due->id, json_deep_copy(due->arguments), due->command,
 	    COMMAND_ORIGIN);
 }
 
