@@ -431,7 +431,8 @@ http_start(const struct http_services *services, struct http **ret, struct error
 	http->status = status_cache_new(http);
 	http->metrics = metrics_new(http);
 	http->ready = ready_new(http);
-	http->heartbeat_ms = http->busy_ms = time_monotonic_ms();
+	http->heartbeat_ms = time_monotonic_ms();
+	http->busy_ms = http->heartbeat_ms;
 	thread_rc = pthread_create(&http->ticker, NULL, ticker_main, http);
 	if (thread_rc != 0) {
 		error_sys(err, ERROR_IO, thread_rc, "could not start a thread");
