@@ -191,7 +191,8 @@ jobs_add_news(struct jobs *jobs, const struct job *job, enum job_event event, co
 	int64_t now_ms = jobs_now_ms(jobs);
 
 	news->event = event;
-	news->run = json_incref((json_t *)(uintptr_t)run);
+	/* A copy, as another thread frees it than the one that has the run. */
+	news->run = json_deep_copy(run);
 	pthread_mutex_lock(&jobs->lock);
 	news->state = state_of(job, json_object_get(active, job->config->name) != NULL, now_ms);
 	*jobs->news_last = news;
